@@ -1,0 +1,92 @@
+// The numeric kernels: plain C++17, no Node-API, no I/O, no allocation. Each is compiled once per instruction set
+// (plain, AVX2, AVX-512) from one source and chosen at run time; all are bit-identical with the TypeScript
+// references in src/kernels. Built with -ffp-contract=off and without fast-math.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace lathe {
+
+enum class FloatType : uint32_t { kFloat32 = 1, kFloat16 = 10, kBFloat16 = 16 };  // ONNX TensorProto.DataType
+
+// Blockwise round-to-nearest quantization, ONNX Runtime's own arithmetic (MlasQuantizeBlockwise).
+// A weight is N output channels of K elements; each channel is cut into kBlocks = ceil(K / blockSize) blocks.
+// Codes are packed low bits first, blockSize * bits / 8 bytes per block; the bytes past the last element stay 0.
+// Scales have the source's type. Zero points (asymmetric only) are packed per channel, unused slots 2^(bits-1).
+struct QuantizeParams {
+  FloatType type;
+  uint32_t bits;       // 4 or 8
+  uint32_t blockSize;  // 16, 32, 64, 128 or 256
+  bool symmetric;
+  int64_t k;  // elements per channel
+};
+
+// Where the outputs of channel 0, first block go, and how far the next channel is, in bytes.
+struct QuantizeOutput {
+  uint8_t* codes;
+  int64_t codesStride;
+  uint8_t* scales;
+  int64_t scalesStride;
+  uint8_t* zeroPoints;  // null when symmetric
+  int64_t zeroPointsStride;
+};
+
+// Result of a kernel over one tile: -1, or the index (in source order within the tile) of the first NaN or
+// infinity. Outputs are unspecified after a non-finite element.
+using ElementIndex = int64_t;
+
+// One entry per instruction set.
+struct KernelTable {
+  const char* name;  // "plain", "avx2", "avx512"
+
+  // `src`: `channels` contiguous rows of params.k elements ([N, K] layout).
+  ElementIndex (*quantizeRows)(const QuantizeParams& params, const uint8_t* src, int64_t channels,
+                               const QuantizeOutput& out);
+
+  // `src`: `rows` rows (k indices) of `columns` channels, rows `rowStride` bytes apart ([K, N] layout). The strip
+  // starts at a block boundary with an even block index; `rows` is a multiple of 2 * blockSize except in the last
+  // strip of the tensor. `out` points at the strip's first block in each channel.
+  ElementIndex (*quantizeColumns)(const QuantizeParams& params, const uint8_t* src, int64_t rowStride, int64_t rows,
+                                  int64_t columns, const QuantizeOutput& out);
+};
+
+// The table for `isa` ("plain", "avx2", "avx512"), the best this processor runs for null; null when unknown or
+// not supported here.
+const KernelTable* kernelTable(const char* isa);
+
+// Elementwise comparison that tells whether a quantized table is the encoding of a float one.
+// Accepts element x of a block with code q, zero point z, scale s when
+//   |x/s + z - q| <= 0.5 + |q - z| * 2^-10 + 2^-6, or q is 0 (or the largest code) and x/s + z lies beyond it,
+// and for s == 0 when |x| <= smallest normal of the source type. Arithmetic in double; defined once, not per ISA.
+struct TieGateParams {
+  FloatType type;       // of the float table
+  FloatType scaleType;  // of the stored scales
+  uint32_t bits;
+  uint32_t blockSize;
+  int64_t k;
+  bool hasZeroPoints;  // otherwise 2^(bits-1)
+};
+struct TieGateResult {
+  int64_t compared;
+  int64_t rejected;
+  double worstSteps;   // largest distance from the code, in steps, over elements that are not clamped
+  int64_t worstIndex;  // channel * k + element of it, -1 when none; the first of equals
+};
+// `table`: element (channel c, index i) at table + c * channelStride + i * elementStride (bytes).
+void tieGate(const TieGateParams& params, const uint8_t* table, int64_t channelStride, int64_t elementStride,
+             int64_t channels, int64_t firstChannel, const uint8_t* codes, const uint8_t* scales,
+             const uint8_t* zeroPoints, TieGateResult* result);
+
+// Counts elements of `elementBytes` (1, 2, 4, 8) whose bit patterns differ. Element (r, c) of `a` lies at
+// a + r * aRowStride + c * aColumnStride, likewise `b`; bytes.
+struct CompareResult {
+  int64_t compared;
+  int64_t different;
+  int64_t firstIndex;  // r * columns + c of the first difference plus firstRow * columns, -1 when none
+};
+void compareBits(uint32_t elementBytes, const uint8_t* a, int64_t aRowStride, int64_t aColumnStride, const uint8_t* b,
+                 int64_t bRowStride, int64_t bColumnStride, int64_t rows, int64_t columns, int64_t firstRow,
+                 CompareResult* result);
+
+}  // namespace lathe

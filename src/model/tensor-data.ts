@@ -1,0 +1,51 @@
+/** Where a tensor's bytes are. The graph holds these descriptions and never the bytes of a weight. Pure. */
+
+import type { OutputSpec, QuantizeParameters } from '../kernels/kernel.ts';
+
+/**
+ * A file that tensor bytes are read from, open for as long as the model is. Two SourceFile objects never describe
+ * the same inode within one model, so identity is object identity.
+ */
+export interface SourceFile {
+  /** Descriptor, open for reading. Owned by the model's OpenedFiles. */
+  readonly fd: number;
+  /** Path for messages and for finding the file again. */
+  readonly path: string;
+  readonly byteLength: number;
+}
+
+/** A run of bytes of a source file. */
+export interface FileRange {
+  readonly kind: 'range';
+  readonly file: SourceFile;
+  readonly byteOffset: number;
+  readonly byteLength: number;
+}
+
+/** Small bytes that are in memory: little-endian, packed as in `raw_data`. */
+export interface InlineData {
+  readonly kind: 'inline';
+  readonly bytes: Uint8Array;
+}
+
+/** A value kept in typed protobuf fields (`int32_data`, `string_data`, …) or not at all; carried as it is. */
+export interface ProtoData {
+  readonly kind: 'proto';
+}
+
+/** A recipe for bytes: what a kernel makes of file ranges when the model is written. Interned: see `derive`. */
+export type Derivation = {
+  readonly kernel: 'quantize-rtn';
+  readonly parameters: QuantizeParameters;
+  readonly sources: readonly [FileRange];
+  readonly outputs: readonly OutputSpec[];
+};
+
+/** Output `output` of a derivation. */
+export interface DerivedData {
+  readonly kind: 'derived';
+  readonly derivation: Derivation;
+  readonly output: number;
+}
+
+export type TensorData = FileRange | InlineData | ProtoData | DerivedData;
