@@ -1,0 +1,77 @@
+/** Matrix products with a constant right-hand side, float or quantized: the linear layers of a model. Pure. */
+
+import { floatAttribute, intAttribute } from '../model/attributes.ts';
+import type { Model } from '../model/model.ts';
+import type { Node } from '../model/node.ts';
+import { type QuantizedTable, quantizedMatMul } from './quantized-table.ts';
+import { type ConstantView, traceConstant } from './weight.ts';
+
+/** `y = x · W` with a constant float W of K inputs and N outputs. */
+export interface FloatLinear {
+  readonly kind: 'float';
+  readonly node: Node;
+  readonly weight: ConstantView;
+  /** `columns` when the stored tensor is [K, N], `rows` when it is [N, K]. */
+  readonly layout: 'rows' | 'columns';
+  readonly k: number;
+  readonly n: number;
+}
+
+/** `y = x · dequantize(W)`: a MatMulNBits node with constant inputs. */
+export interface QuantizedLinear {
+  readonly kind: 'quantized';
+  readonly node: Node;
+  readonly table: QuantizedTable;
+  readonly k: number;
+  readonly n: number;
+}
+
+export type Linear = FloatLinear | QuantizedLinear;
+
+/** Why a MatMul or Gemm is not a linear layer this project can rewrite. */
+export interface NotLinear {
+  readonly kind: 'none';
+  readonly reason: string;
+}
+
+function none(reason: string): NotLinear {
+  return { kind: 'none', reason };
+}
+
+function gemmObstacle(node: Node): string | undefined {
+  const alpha = floatAttribute(node, 'alpha', 1);
+  const beta = floatAttribute(node, 'beta', 1);
+  if (alpha !== 1) return `Gemm with alpha ${alpha}`;
+  if (node.inputs[2] !== undefined && beta !== 1) return `Gemm with beta ${beta}`;
+  if (intAttribute(node, 'transA', 0) !== 0) return 'Gemm with a transposed left-hand side';
+  return undefined;
+}
+
+/** Describes the linear layer of a MatMul, Gemm or MatMulNBits node; undefined for other operators. */
+export function describeLinear(model: Model, node: Node): Linear | NotLinear | undefined {
+  if (node.is('MatMulNBits', 'com.microsoft')) {
+    const table = quantizedMatMul(model, node);
+    if (table.kind === 'none') return table;
+    return { kind: 'quantized', node, table, k: table.k, n: table.n };
+  }
+  const isGemm = node.is('Gemm');
+  if (!isGemm && !node.is('MatMul')) return undefined;
+  const obstacle = isGemm ? gemmObstacle(node) : undefined;
+  if (obstacle !== undefined) return none(obstacle);
+  const weight = traceConstant(model, node.inputs[1]);
+  if (weight === undefined) return none('its right-hand side is not a constant');
+  const [first, second] = weight.tensor.dims;
+  if (weight.tensor.dims.length !== 2 || first === undefined || second === undefined) {
+    return none(`its weight has ${weight.tensor.dims.length} dimensions, not 2`);
+  }
+  const transposedByGemm = isGemm && intAttribute(node, 'transB', 0) !== 0;
+  const rows = weight.transposed !== transposedByGemm;
+  return {
+    kind: 'float',
+    node,
+    weight,
+    layout: rows ? 'rows' : 'columns',
+    k: rows ? second : first,
+    n: rows ? first : second,
+  };
+}

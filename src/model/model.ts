@@ -1,0 +1,104 @@
+/** A whole model in memory, without payload bytes. Pure. */
+
+import { fromInt64, toInt64 } from '../proto/int64.ts';
+import type { onnx } from '../proto/onnx.js';
+import { buildGraph } from './build.ts';
+import type { Graph } from './graph.ts';
+import { Names } from './names.ts';
+import type { Node } from './node.ts';
+import type { Tensor } from './tensor.ts';
+import type { Derivation } from './tensor-data.ts';
+import { type ResolveTensor, TensorTable } from './tensor-places.ts';
+
+/** The model: its main graph, its local functions, and everything else of the ModelProto as it came. */
+export class Model {
+  readonly proto: onnx.IModelProto;
+  readonly graph: Graph;
+  readonly functions: readonly Graph[];
+  readonly names = new Names();
+  /** Tensors outside the graphs' initializers: attributes, sparse tensors, training information. */
+  readonly otherTensors: TensorTable;
+  readonly #derivations = new Map<string, Derivation>();
+
+  /**
+   * Builds the graph of a decoded ModelProto. `resolve` says where each tensor's bytes are and checks them.
+   * Throws a FormatError for a graph no runtime could load: dangling or doubly defined names.
+   */
+  constructor(proto: onnx.IModelProto, resolve: ResolveTensor) {
+    this.proto = proto;
+    proto.graph ??= {};
+    this.graph = buildGraph('graph', proto.graph, undefined, resolve, this.names);
+    this.functions = (proto.functions ?? []).map((body) =>
+      buildGraph('function', body, undefined, resolve, this.names),
+    );
+    this.otherTensors = new TensorTable(proto, resolve);
+  }
+
+  /** Main graph, its subgraphs, function bodies and their subgraphs; outer scopes first. */
+  *graphs(): Generator<Graph> {
+    const pending: Graph[] = [...this.functions].reverse();
+    pending.push(this.graph);
+    for (let graph = pending.pop(); graph !== undefined; graph = pending.pop()) {
+      yield graph;
+      for (const node of graph.nodes) pending.push(...node.subgraphs);
+    }
+  }
+
+  /** Nodes of all graphs. */
+  *nodes(): Generator<Node> {
+    for (const graph of this.graphs()) yield* graph.nodes;
+  }
+
+  /** Every tensor of the model, wherever ONNX allows one to sit, with the name to use in messages. */
+  *tensors(): Generator<{ readonly name: string; readonly tensor: Tensor }> {
+    for (const graph of this.graphs()) {
+      for (const [name, value] of graph.initializers) {
+        if (value.tensor !== undefined) yield { name, tensor: value.tensor };
+      }
+    }
+    yield* this.otherTensors.entries();
+  }
+
+  /**
+   * Interns a derivation by kernel, parameters and sources: equal descriptions are one object, so that whatever is
+   * asked for twice is made and stored once.
+   */
+  derive(derivation: Derivation): Derivation {
+    const sources = derivation.sources.map((range) => [
+      range.file.path,
+      range.file.fd,
+      range.byteOffset,
+      range.byteLength,
+    ]);
+    const parameters = Object.entries(derivation.parameters).sort(([a], [b]) => (a < b ? -1 : 1));
+    const key = JSON.stringify([derivation.kernel, parameters, sources]);
+    const known = this.#derivations.get(key);
+    if (known !== undefined) return known;
+    this.#derivations.set(key, derivation);
+    return derivation;
+  }
+
+  get irVersion(): number {
+    return this.proto.irVersion === undefined || this.proto.irVersion === null
+      ? 0
+      : fromInt64(this.proto.irVersion, 'ir_version');
+  }
+
+  /** Imported version of an operator set, or undefined. */
+  opsetVersion(domain: string): number | undefined {
+    const same = (other: string) => other === domain || (domain === '' && other === 'ai.onnx');
+    const found = this.proto.opsetImport?.find((entry) => same(entry.domain ?? ''));
+    return found?.version === undefined || found.version === null
+      ? undefined
+      : fromInt64(found.version, 'an opset version');
+  }
+
+  /** Imports an operator set if the model does not yet; an existing version stays. */
+  importOpset(domain: string, version: number): void {
+    if (this.opsetVersion(domain) !== undefined) return;
+    this.proto.opsetImport = [
+      ...(this.proto.opsetImport ?? []),
+      { domain, version: toInt64(version) },
+    ];
+  }
+}

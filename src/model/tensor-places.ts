@@ -1,0 +1,111 @@
+/**
+ * Every place where ONNX lets a TensorProto sit: initializers, node attributes (single, lists, sparse), attribute
+ * defaults of functions, training information. Missing one would leave external data behind. Pure.
+ */
+
+import { checkedSize } from '../bytes.ts';
+import { fromInt64 } from '../proto/int64.ts';
+import type { onnx } from '../proto/onnx.js';
+import { checkTensorBytes, Tensor } from './tensor.ts';
+import type { TensorData } from './tensor-data.ts';
+
+/** Tells where the bytes of a TensorProto are; throws a FormatError when they cannot be where it says. */
+export type ResolveTensor = (proto: onnx.ITensorProto, name: string) => TensorData;
+
+/** A Tensor for a TensorProto of a file, its shape checked against its bytes. */
+export function tensorFromProto(
+  proto: onnx.ITensorProto,
+  name: string,
+  resolve: ResolveTensor,
+): Tensor {
+  const what = `tensor "${name}"`;
+  const dims = (proto.dims ?? []).map((dim) =>
+    checkedSize(fromInt64(dim, `a dimension of ${what}`), `a dimension of ${what}`),
+  );
+  const dtype = proto.dataType ?? 0;
+  const data = resolve(proto, name);
+  if (data.kind === 'range') checkTensorBytes(name, dtype, dims, data.byteLength);
+  if (data.kind === 'inline') checkTensorBytes(name, dtype, dims, data.bytes.byteLength);
+  return new Tensor(proto, dtype, dims, data);
+}
+
+type Visit = (proto: onnx.ITensorProto, name: string) => void;
+
+function visitSparse(
+  proto: onnx.ISparseTensorProto | null | undefined,
+  place: string,
+  visit: Visit,
+) {
+  if (proto?.values) visit(proto.values, proto.values.name || `${place} values`);
+  if (proto?.indices) visit(proto.indices, proto.indices.name || `${place} indices`);
+}
+
+function visitAttribute(attribute: onnx.IAttributeProto, place: string, visit: Visit): void {
+  const here = `${place}.${attribute.name ?? ''}`;
+  if (attribute.t) visit(attribute.t, attribute.t.name || here);
+  for (const tensor of attribute.tensors ?? []) visit(tensor, tensor.name || here);
+  visitSparse(attribute.sparseTensor, here, visit);
+  for (const tensor of attribute.sparseTensors ?? []) visitSparse(tensor, here, visit);
+  if (attribute.g) visitGraph(attribute.g, visit, false);
+  for (const graph of attribute.graphs ?? []) visitGraph(graph, visit, false);
+}
+
+function visitGraph(
+  graph: onnx.IGraphProto | onnx.IFunctionProto,
+  visit: Visit,
+  withInitializers: boolean,
+): void {
+  if (withInitializers && 'initializer' in graph) {
+    for (const tensor of graph.initializer ?? []) visit(tensor, tensor.name ?? '');
+  }
+  if ('sparseInitializer' in graph) {
+    for (const tensor of graph.sparseInitializer ?? []) {
+      visitSparse(tensor, 'sparse initializer', visit);
+    }
+  }
+  for (const node of graph.node ?? []) {
+    const place = node.name || `${node.opType ?? ''} → ${node.output?.[0] ?? ''}`;
+    for (const attribute of node.attribute ?? []) visitAttribute(attribute, place, visit);
+  }
+}
+
+function visitOtherTensors(model: onnx.IModelProto, visit: Visit): void {
+  if (model.graph) visitGraph(model.graph, visit, false);
+  for (const body of model.functions ?? []) {
+    visitGraph(body, visit, false);
+    for (const attribute of body.attributeProto ?? [])
+      visitAttribute(attribute, body.name ?? '', visit);
+  }
+  for (const training of model.trainingInfo ?? []) {
+    if (training.initialization) visitGraph(training.initialization, visit, true);
+    if (training.algorithm) visitGraph(training.algorithm, visit, true);
+  }
+}
+
+/** The tensors that are not initializers of a graph, by their message. */
+export class TensorTable {
+  readonly #model: onnx.IModelProto;
+  readonly #tensors = new Map<onnx.ITensorProto, Tensor>();
+
+  constructor(model: onnx.IModelProto, resolve: ResolveTensor) {
+    this.#model = model;
+    visitOtherTensors(model, (proto, name) => {
+      this.#tensors.set(proto, tensorFromProto(proto, name, resolve));
+    });
+  }
+
+  /** The tensor of a message, for example of a Constant node's `value`. */
+  get(proto: onnx.ITensorProto): Tensor | undefined {
+    return this.#tensors.get(proto);
+  }
+
+  /** Tensors the model still holds; nodes that were taken out no longer count. */
+  *entries(): Generator<{ readonly name: string; readonly tensor: Tensor }> {
+    const found: { name: string; tensor: Tensor }[] = [];
+    visitOtherTensors(this.#model, (proto, name) => {
+      const tensor = this.#tensors.get(proto);
+      if (tensor !== undefined) found.push({ name, tensor });
+    });
+    yield* found;
+  }
+}

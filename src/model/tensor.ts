@@ -1,0 +1,65 @@
+/** A constant tensor of the graph: type, shape and a description of its bytes. Pure. */
+
+import { type DTypeCode, denseByteLength, elementCount } from '../dtypes.ts';
+import { FormatError } from '../errors.ts';
+import type { onnx } from '../proto/onnx.js';
+import type { TensorData } from './tensor-data.ts';
+
+/**
+ * One TensorProto without its payload. `proto` carries everything the model room does not interpret (metadata,
+ * doc string, unknown fields) and is written back with the fields below.
+ */
+export class Tensor {
+  readonly proto: onnx.ITensorProto;
+  readonly dtype: DTypeCode;
+  readonly dims: readonly number[];
+  readonly data: TensorData;
+
+  constructor(
+    proto: onnx.ITensorProto,
+    dtype: DTypeCode,
+    dims: readonly number[],
+    data: TensorData,
+  ) {
+    this.proto = proto;
+    this.dtype = dtype;
+    this.dims = dims;
+    this.data = data;
+  }
+
+  /** A tensor that did not come from a file. */
+  static create(dtype: DTypeCode, dims: readonly number[], data: TensorData): Tensor {
+    return new Tensor({}, dtype, dims, data);
+  }
+
+  /** Bytes of the value, or undefined for strings and for element types this version does not know. */
+  get byteLength(): number | undefined {
+    if (this.data.kind === 'inline') return this.data.bytes.byteLength;
+    if (this.data.kind === 'range') return this.data.byteLength;
+    return denseByteLength(this.dtype, this.dims, 'a tensor');
+  }
+
+  get elementCount(): number {
+    return elementCount(this.dims, 'a tensor');
+  }
+}
+
+/**
+ * Throws a {@link FormatError} unless `byteLength` is what type and shape ask for. Types without a fixed width, or
+ * newer than the dtype table, cannot be checked and pass.
+ */
+export function checkTensorBytes(
+  name: string,
+  dtype: DTypeCode,
+  dims: readonly number[],
+  byteLength: number,
+): void {
+  const expected = denseByteLength(dtype, dims, `tensor "${name}"`);
+  if (expected !== undefined && expected !== byteLength) {
+    throw new FormatError(
+      'ERR_TENSOR',
+      `tensor "${name}": shape [${dims.join(', ')}] needs ${expected} bytes, the file holds ${byteLength}`,
+      { details: { tensor: name, expected, byteLength } },
+    );
+  }
+}

@@ -1,0 +1,133 @@
+/** What the quantizing surgeries share: options, obstacles, and the tensors of one quantized weight. Pure. */
+
+import type { ConstantView } from '../anatomy/weight.ts';
+import { ceilDiv } from '../bytes.ts';
+import { DType, dtypeLabel } from '../dtypes.ts';
+import {
+  type FloatTypeCode,
+  type QuantizeParameters,
+  quantizeOutputs,
+  type WeightLayout,
+} from '../kernels/kernel.ts';
+import type { Model } from '../model/model.ts';
+import type { Node } from '../model/node.ts';
+import { Tensor } from '../model/tensor.ts';
+import type { FileRange } from '../model/tensor-data.ts';
+import type { Value } from '../model/value.ts';
+import { choice, flag } from './options.ts';
+
+/** Options every quantizing surgery has. */
+export const blockwiseOptions = {
+  method: choice(['rtn'], {
+    default: 'rtn',
+    help: "how codes are chosen; rtn: ONNX Runtime's own round-to-nearest, bit for bit",
+  }),
+  blockSize: choice([16, 32, 64, 128, 256], {
+    default: 32,
+    help: 'elements that share one scale',
+  }),
+  symmetric: flag({
+    default: false,
+    help: 'no zero points: smaller, less exact',
+  }),
+} as const;
+
+/** Stored weights that can be a quantizer's source. */
+export interface QuantizableWeight {
+  readonly range: FileRange;
+  readonly type: FloatTypeCode;
+}
+
+export function isFloatType(dtype: number): dtype is FloatTypeCode {
+  return dtype === DType.FLOAT || dtype === DType.FLOAT16 || dtype === DType.BFLOAT16;
+}
+
+/** The weight as a quantizer's source, or the reason why it cannot be one. */
+export function quantizableWeight(view: ConstantView): QuantizableWeight | string {
+  const { tensor } = view;
+  if (!isFloatType(tensor.dtype)) {
+    return `its weight is ${dtypeLabel(tensor.dtype)}, not fp32, fp16 or bf16`;
+  }
+  if (view.cast) return 'its weight passes through a Cast';
+  if (tensor.data.kind === 'range') return { range: tensor.data, type: tensor.dtype };
+  if (tensor.data.kind === 'inline') {
+    return `its weight is too small to gain (${tensor.data.bytes.byteLength} bytes)`;
+  }
+  return 'its weight is kept in typed protobuf fields';
+}
+
+/** The three (or two) tensors a quantizer makes of one weight, as initializers of the graph that holds the weight. */
+export interface QuantizedValues {
+  readonly codes: Value;
+  readonly scales: Value;
+  readonly zeroPoints: Value | undefined;
+}
+
+/** Codes in the shape an operator wants: 3-D for MatMulNBits, 2-D for GatherBlockQuantized. */
+export type CodesShape = 'blocks' | 'flat';
+
+function codesDims(parameters: QuantizeParameters, shape: CodesShape): number[] {
+  const kBlocks = ceilDiv(parameters.k, parameters.blockSize);
+  const blob = (parameters.blockSize * parameters.bits) / 8;
+  return shape === 'blocks' ? [parameters.n, kBlocks, blob] : [parameters.n, kBlocks * blob];
+}
+
+/**
+ * Creates initializers `<name>_Q<bits>`, `<name>_scales`, `<name>_zero_points` for a quantized `weight`. No bytes
+ * are made now: the tensors are derivations of the weight's file range.
+ */
+export function quantizedInitializers(
+  model: Model,
+  weight: { readonly source: Value; readonly range: FileRange },
+  parameters: QuantizeParameters,
+  shape: CodesShape,
+): QuantizedValues {
+  const outputs = quantizeOutputs(parameters);
+  const derivation = model.derive({
+    kernel: 'quantize-rtn',
+    parameters,
+    sources: [weight.range],
+    outputs,
+  });
+  const { graph, name } = weight.source;
+  const create = (role: string, suffix: string, dims?: readonly number[]): Value | undefined => {
+    const output = derivation.outputs.findIndex((spec) => spec.role === role);
+    const spec = derivation.outputs[output];
+    if (spec === undefined) return undefined;
+    const tensor = Tensor.create(spec.dtype, dims ?? spec.dims, {
+      kind: 'derived',
+      derivation,
+      output,
+    });
+    return graph.createInitializer(model.names.claim(`${name}${suffix}`), tensor);
+  };
+  const codes = create('codes', `_Q${parameters.bits}`, codesDims(parameters, shape));
+  const scales = create('scales', '_scales');
+  if (codes === undefined || scales === undefined) throw new Error('a quantizer without outputs');
+  return { codes, scales, zeroPoints: create('zeroPoints', '_zero_points') };
+}
+
+/** Parameters of a weight's quantizer. */
+export function quantizeParameters(
+  weight: QuantizableWeight,
+  shape: { readonly layout: WeightLayout; readonly n: number; readonly k: number },
+  options: Pick<QuantizeParameters, 'bits' | 'blockSize' | 'symmetric'>,
+): QuantizeParameters {
+  return {
+    type: weight.type,
+    bits: options.bits,
+    blockSize: options.blockSize,
+    symmetric: options.symmetric,
+    layout: shape.layout,
+    n: shape.n,
+    k: shape.k,
+  };
+}
+
+/** Carries what a node says about itself (metadata, doc string, unknown fields) to the node that replaces it. */
+export function inheritAnnotations(from: Node, to: Node): void {
+  const { docString, metadataProps, $unknowns } = from.proto;
+  if (docString) to.proto.docString = docString;
+  if (metadataProps?.length) to.proto.metadataProps = metadataProps;
+  if ($unknowns?.length) to.proto.$unknowns = $unknowns;
+}

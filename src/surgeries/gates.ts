@@ -1,0 +1,53 @@
+/** The questions a surgery may ask about bytes. The answers stream; a surgery never reads a weight itself. */
+
+import type { FloatTypeCode, WeightLayout } from '../kernels/kernel.ts';
+import type { FileRange } from '../model/tensor-data.ts';
+
+/** A stored float matrix of `n` rows of `k` elements; `columns` when it is stored [k, n]. */
+export interface FloatTable {
+  readonly range: FileRange;
+  readonly type: FloatTypeCode;
+  readonly layout: WeightLayout;
+  readonly n: number;
+  readonly k: number;
+}
+
+/** Stored codes, scales and zero points of `n` rows of `k` elements. */
+export interface StoredTable {
+  readonly codes: FileRange;
+  readonly scales: FileRange;
+  readonly scaleType: FloatTypeCode;
+  readonly zeroPoints: FileRange | undefined;
+  readonly bits: 4 | 8;
+  readonly blockSize: number;
+  readonly n: number;
+  readonly k: number;
+}
+
+/** Answer of {@link Gates.compareTables}. */
+export interface Comparison {
+  readonly compared: number;
+  readonly different: number;
+  /** Row and element of the first difference. */
+  readonly first: { readonly row: number; readonly element: number } | undefined;
+}
+
+/** Answer of {@link Gates.checkEncoding}. */
+export interface EncodingCheck {
+  readonly compared: number;
+  readonly rejected: number;
+  /** Largest distance of an element from its code, in quantization steps, over elements that are not clamped. */
+  readonly worstSteps: number;
+  readonly worst: { readonly row: number; readonly element: number } | undefined;
+}
+
+/** All of a table is compared, never a sample. Each answer costs one streamed read, counted in `bytesRead`. */
+export interface Gates {
+  /** Do two float tables hold the same bits, however each is stored? The same range costs nothing. */
+  compareTables(a: FloatTable, b: FloatTable): Promise<Comparison>;
+  /** Is a stored quantized table the nearest encoding of a float one? See native/kernels/kernels.h for the rule. */
+  checkEncoding(table: FloatTable, stored: StoredTable): Promise<EncodingCheck>;
+  /** Do two byte ranges of equal length hold the same bytes? */
+  compareRanges(a: FileRange, b: FileRange): Promise<Comparison>;
+  readonly bytesRead: number;
+}

@@ -1,0 +1,31 @@
+/** The surgeries, in the order help lists them. A new one is its file and a line here. */
+
+import { UsageError } from '../errors.ts';
+import { suggestion } from './options.ts';
+import quantizeEmbedding from './quantize-embedding.ts';
+import quantizeMatmul from './quantize-matmul.ts';
+import removeUnused from './remove-unused.ts';
+import type { Surgery } from './surgery.ts';
+import tieWordEmbeddings from './tie-word-embeddings.ts';
+
+export const SURGERIES: readonly Surgery[] = [
+  quantizeMatmul,
+  quantizeEmbedding,
+  tieWordEmbeddings,
+  removeUnused,
+];
+
+/** The surgery of a name or alias; case and dashes do not matter. Throws a UsageError with a suggestion. */
+export function findSurgery(name: string): Surgery {
+  const fold = (text: string) => text.toLowerCase().replaceAll('-', '');
+  const found = SURGERIES.find((surgery) =>
+    [surgery.name, ...surgery.aliases].some((known) => fold(known) === fold(name)),
+  );
+  if (found !== undefined) return found;
+  throw new UsageError('ERR_UNKNOWN_NAME', `there is no surgery "${name}"`, {
+    hint: suggestion(
+      name,
+      SURGERIES.flatMap((surgery) => [surgery.name, ...surgery.aliases]),
+    ),
+  });
+}

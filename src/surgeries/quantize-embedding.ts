@@ -1,0 +1,97 @@
+/**
+ * Quantize the token-embedding table to blocks: its Gather becomes a GatherBlockQuantized.
+ *
+ * The table is found by structure (rows looked up by a graph input of token ids), stored [vocab, hidden] or, behind
+ * a Transpose, [hidden, vocab]. All lookups of the same table change together. All attributes and zero points are
+ * written, since their defaults differ between execution providers. At 4 bits an odd number of blocks per row is
+ * avoided by a smaller block, or else the table is symmetric: ONNX Runtime up to 1.26 reads packed zero points of odd
+ * rows from the wrong place.
+ */
+
+import { type Embedding, type FloatEmbedding, findEmbedding } from '../anatomy/embedding.ts';
+import { findHead } from '../anatomy/head.ts';
+import type { QuantizeParameters } from '../kernels/kernel.ts';
+import {
+  blockwiseOptions,
+  quantizableWeight,
+  quantizedInitializers,
+  quantizeParameters,
+} from './blockwise.ts';
+import { lookupsOf, replaceByGatherBlockQuantized } from './gather-block-quantized.ts';
+import { choice } from './options.ts';
+import { type Change, type Decline, defineSurgery, type SurgeryResult } from './surgery.ts';
+
+type Blocks = Pick<QuantizeParameters, 'bits' | 'blockSize' | 'symmetric'>;
+
+/** Blocks that a table of this width can have in GatherBlockQuantized, or the reason why it can have none. */
+export function embeddingBlocks(hiddenSize: number, wanted: Blocks): Blocks | string {
+  const sizes = ([256, 128, 64, 32, 16] as const).filter((size) => size <= wanted.blockSize);
+  const dividing = sizes.filter((size) => hiddenSize % size === 0);
+  const largest = dividing[0];
+  if (largest === undefined) return `its width ${hiddenSize} is not a multiple of 16`;
+  if (wanted.bits === 8 || wanted.symmetric) return { ...wanted, blockSize: largest };
+  const even = dividing.find((size) => (hiddenSize / size) % 2 === 0);
+  return even === undefined
+    ? { ...wanted, blockSize: largest, symmetric: true }
+    : { ...wanted, blockSize: even };
+}
+
+function nothing(declined: readonly Decline[]): SurgeryResult {
+  return { changes: [], declined, warnings: [] };
+}
+
+function describeMissing(embedding: Embedding | undefined): Decline {
+  if (embedding === undefined) {
+    return {
+      node: 'token embedding',
+      reason: 'no Gather looks up rows of a constant table by a graph input of token ids',
+    };
+  }
+  return { node: embedding.node.label, reason: 'the table is quantized already' };
+}
+
+export default defineSurgery({
+  name: 'quantize-embedding',
+  aliases: ['QuantizeEmbeddingInt8'],
+  summary: 'Quantize the token-embedding table to blocks (GatherBlockQuantized)',
+  options: {
+    ...blockwiseOptions,
+    bits: choice([4, 8], { default: 8, help: 'bits per element' }),
+  },
+  apply(model, options) {
+    const embedding = findEmbedding(model, findHead(model)?.linear.n);
+    if (embedding?.kind !== 'float') return nothing([describeMissing(embedding)]);
+    const declined = (reason: string) => nothing([{ node: embedding.node.label, reason }]);
+    const weight = quantizableWeight(embedding.table);
+    if (typeof weight === 'string') return declined(weight.replace('its weight', 'its table'));
+    const blocks = embeddingBlocks(embedding.hiddenSize, options);
+    if (typeof blocks === 'string') return declined(blocks);
+    const warnings: string[] = [];
+    if (blocks.blockSize !== options.blockSize) {
+      warnings.push(
+        `the embedding has blocks of ${blocks.blockSize}: ${embedding.hiddenSize} columns do not make an even number of blocks of ${options.blockSize}`,
+      );
+    }
+    if (blocks.symmetric && !options.symmetric) {
+      warnings.push(
+        `the embedding is symmetric: ${embedding.hiddenSize} columns make an odd number of blocks`,
+      );
+    }
+    const parameters = quantizeParameters(
+      weight,
+      { layout: embedding.layout, n: embedding.vocabSize, k: embedding.hiddenSize },
+      blocks,
+    );
+    const { source } = embedding.table;
+    const table = quantizedInitializers(model, { source, range: weight.range }, parameters, 'flat');
+    const changes: Change[] = [];
+    for (const node of lookupsOf(model, embedding)) {
+      changes.push({
+        node: node.label,
+        what: `${parameters.bits}-bit table [${parameters.n}, ${parameters.k}]`,
+      });
+      replaceByGatherBlockQuantized(model, node, table, parameters);
+    }
+    return { changes, declined: [], warnings };
+  },
+});

@@ -1,0 +1,64 @@
+/** Which nodes a user means: globs on node names and roles that the anatomy knows. Pure. */
+
+import { findEmbedding } from '../anatomy/embedding.ts';
+import { findHead } from '../anatomy/head.ts';
+import { UsageError } from '../errors.ts';
+import type { Model } from '../model/model.ts';
+import type { Node } from '../model/node.ts';
+import { suggestion } from './options.ts';
+
+/** Roles that may stand where a glob stands. */
+export const ROLES = ['@head', '@embedding'] as const;
+
+/** A regular expression for a shell glob: `*` any run, `?` one character; everything else is literal. */
+export function globPattern(glob: string): RegExp {
+  const source = glob
+    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replace(/\*/g, '.*')
+    .replace(/\?/g, '.');
+  return new RegExp(`^${source}$`, 's');
+}
+
+/** A compiled list of selectors that remembers which of them ever matched. */
+export class NodeSelector {
+  readonly #entries: { readonly text: string; readonly matches: (node: Node) => boolean }[];
+  readonly #unmatched: Set<string>;
+
+  /** Roles are looked up once, in the model as it is now. Throws a UsageError for an unknown role. */
+  constructor(model: Model, selectors: readonly string[]) {
+    this.#unmatched = new Set(selectors);
+    this.#entries = selectors.map((text) => {
+      if (!text.startsWith('@')) {
+        const pattern = globPattern(text);
+        return { text, matches: (node) => pattern.test(node.name) };
+      }
+      const role = ROLES.find((known) => known === text);
+      if (role === undefined) {
+        throw new UsageError('ERR_UNKNOWN_NAME', `"${text}" is not a role`, {
+          hint: suggestion(text, ROLES),
+        });
+      }
+      const target = role === '@head' ? findHead(model)?.linear.node : findEmbedding(model)?.node;
+      return { text, matches: (node) => node === target };
+    });
+  }
+
+  get isEmpty(): boolean {
+    return this.#entries.length === 0;
+  }
+
+  matches(node: Node): boolean {
+    let found = false;
+    for (const { text, matches } of this.#entries) {
+      if (!matches(node)) continue;
+      this.#unmatched.delete(text);
+      found = true;
+    }
+    return found;
+  }
+
+  /** Warnings for the selectors that matched no node so far. */
+  warnings(option: string): string[] {
+    return [...this.#unmatched].map((text) => `${option} "${text}" matches no node`);
+  }
+}

@@ -1,0 +1,141 @@
+/** The evidence that two tables are one: where their bytes came from, or else what the gates find. */
+
+import type { QuantizedTable } from '../anatomy/quantized-table.ts';
+import type { ConstantView } from '../anatomy/weight.ts';
+import type { WeightLayout } from '../kernels/kernel.ts';
+import type { TensorData } from '../model/tensor-data.ts';
+import { isFloatType, quantizableWeight } from './blockwise.ts';
+import type { Comparison, EncodingCheck, FloatTable, Gates, StoredTable } from './gates.ts';
+
+/** The float table a quantized one is being made from in this run; undefined when it came quantized. */
+export function floatSource(table: QuantizedTable): FloatTable | undefined {
+  const { data } = table.codes.tensor;
+  if (data.kind !== 'derived') return undefined;
+  const { parameters, sources } = data.derivation;
+  const { type, layout, n, k } = parameters;
+  return { range: sources[0], type, layout, n, k };
+}
+
+/** A float weight as the gates read it, or the reason why they cannot. */
+export function floatTable(
+  view: ConstantView,
+  shape: { readonly layout: WeightLayout; readonly n: number; readonly k: number },
+): FloatTable | string {
+  const weight = quantizableWeight(view);
+  if (typeof weight === 'string') return weight;
+  return { ...weight, layout: shape.layout, n: shape.n, k: shape.k };
+}
+
+/** A quantized table that is stored in the input, as the gates read it, or the reason why they cannot. */
+export function storedTable(table: QuantizedTable): StoredTable | string {
+  const { bits, blockSize, n, k } = table;
+  if (bits !== 4 && bits !== 8) return `it has ${bits} bits per element`;
+  const codes = table.codes.tensor.data;
+  const scales = table.scales.tensor;
+  const zeroPoints = table.zeroPoints?.tensor.data;
+  if (!isFloatType(scales.dtype)) return 'its scales are not fp32, fp16 or bf16';
+  if (codes.kind !== 'range' || scales.data.kind !== 'range') return 'it is too small to compare';
+  if (zeroPoints !== undefined && zeroPoints.kind !== 'range') return 'it is too small to compare';
+  return {
+    codes,
+    scales: scales.data,
+    scaleType: scales.dtype,
+    zeroPoints,
+    bits,
+    blockSize,
+    n,
+    k,
+  };
+}
+
+/** True when both describe the same bytes, so that nothing need be compared. */
+export function sameData(a: TensorData, b: TensorData): boolean {
+  if (a === b) return true;
+  if (a.kind === 'range' && b.kind === 'range') {
+    return a.file === b.file && a.byteOffset === b.byteOffset && a.byteLength === b.byteLength;
+  }
+  return (
+    a.kind === 'derived' &&
+    b.kind === 'derived' &&
+    a.derivation === b.derivation &&
+    a.output === b.output
+  );
+}
+
+function place(first: { readonly row: number; readonly element: number } | undefined): string {
+  return first === undefined ? '' : `, first at token ${first.row}, element ${first.element}`;
+}
+
+/** Why two float tables are not one table; undefined when they are. */
+export function differenceReason(result: Comparison): string | undefined {
+  if (result.different === 0) return undefined;
+  return `not tied: ${result.different} of ${result.compared} elements of head and embedding differ${place(result.first)}`;
+}
+
+/** Why a quantized table is not the encoding of a float one; undefined when it is. */
+export function encodingReason(result: EncodingCheck): string | undefined {
+  if (result.rejected === 0) return undefined;
+  const worst =
+    result.worst === undefined
+      ? ''
+      : `; worst ${result.worstSteps.toFixed(2)} steps at token ${result.worst.row}, element ${result.worst.element}`;
+  return `not tied: ${result.rejected} of ${result.compared} elements are not nearest to their code${worst}`;
+}
+
+/** Asks whether quantized tables `a` and `b` encode one float table, by the cheapest evidence at hand. */
+export async function quantizedPairReason(
+  a: QuantizedTable,
+  b: QuantizedTable,
+  gates: Gates,
+): Promise<string | undefined> {
+  const sourceA = floatSource(a);
+  const sourceB = floatSource(b);
+  if (sourceA !== undefined && sourceB !== undefined) {
+    return differenceReason(await gates.compareTables(sourceA, sourceB));
+  }
+  const source = sourceA ?? sourceB;
+  if (source !== undefined) return encodingOf(source, sourceA === undefined ? a : b, gates);
+  return storedPairReason(a, b, gates);
+}
+
+/** Asks whether `table`, stored or being made, is the encoding of the float table `source`. */
+export async function encodingOf(
+  source: FloatTable,
+  table: QuantizedTable,
+  gates: Gates,
+): Promise<string | undefined> {
+  const made = floatSource(table);
+  if (made !== undefined) return differenceReason(await gates.compareTables(made, source));
+  const stored = storedTable(table);
+  if (typeof stored === 'string') return `the quantized table cannot be checked: ${stored}`;
+  return encodingReason(await gates.checkEncoding(source, stored));
+}
+
+async function storedPairReason(
+  a: QuantizedTable,
+  b: QuantizedTable,
+  gates: Gates,
+): Promise<string | undefined> {
+  if (a.bits !== b.bits || a.blockSize !== b.blockSize) {
+    return `head (${b.bits} bits, blocks of ${b.blockSize}) and embedding (${a.bits} bits, blocks of ${a.blockSize}) are quantized differently and no float table is left to compare with`;
+  }
+  if ((a.zeroPoints === undefined) !== (b.zeroPoints === undefined)) {
+    return 'only one of head and embedding has zero points';
+  }
+  const pairs = [
+    ['codes', a.codes.tensor.data, b.codes.tensor.data],
+    ['scales', a.scales.tensor.data, b.scales.tensor.data],
+    ['zero points', a.zeroPoints?.tensor.data, b.zeroPoints?.tensor.data],
+  ] as const;
+  for (const [role, left, right] of pairs) {
+    if (left === undefined || right === undefined || sameData(left, right)) continue;
+    if (left.kind !== 'range' || right.kind !== 'range' || left.byteLength !== right.byteLength) {
+      return `the ${role} of head and embedding cannot be compared`;
+    }
+    const { different, compared } = await gates.compareRanges(left, right);
+    if (different > 0) {
+      return `not tied: ${different} of ${compared} bytes of the ${role} of head and embedding differ`;
+    }
+  }
+  return undefined;
+}
