@@ -1,0 +1,12 @@
+// The quantizers for any processor: four lanes in the instruction set the compiler assumes anyway.
+#include "kernel-tables.h"
+#include "simd-plain.h"
+
+#include "quantize-columns.inc.h"
+#include "quantize-rows.inc.h"
+
+namespace lathe {
+
+const KernelTable kPlainKernels = {"plain", quantizeRows, quantizeColumns};
+
+}  // namespace lathe
