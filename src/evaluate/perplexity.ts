@@ -202,8 +202,11 @@ function checkedVocab(logits: HostTensor, length: number, where: string): number
  */
 export function negativeLogLikelihood(row: Numbers, target: number): number {
   let largest = Number.NEGATIVE_INFINITY;
-  for (const logit of row) if (logit > largest) largest = logit;
+  for (let i = 0; i < row.length; i++) {
+    const logit = row[i] as number;
+    if (logit > largest) largest = logit;
+  }
   let sum = 0;
-  for (const logit of row) sum += Math.exp(logit - largest);
-  return Math.log(sum) + largest - (row[target] as number);
+  for (let i = 0; i < row.length; i++) sum += Math.exp((row[i] as number) - largest);
+  return Math.log(sum) - ((row[target] as number) - largest);
 }

@@ -1,6 +1,6 @@
 /**
- * ONNX Runtime behind a narrow door: an optional peer dependency, loaded when the first session is opened, with its
- * failures worded as this project's errors. Its types stay inside this file.
+ * ONNX Runtime behind a narrow door, with its failures worded as this project's errors. Its types do not pass: who
+ * uses this project without the peer can still check types.
  */
 
 import { stat } from 'node:fs/promises';
@@ -14,8 +14,7 @@ import {
   UsageError,
 } from '../errors.ts';
 import type { HostTensor, TensorStorage } from './host-tensor.ts';
-
-type OnnxRuntime = typeof import('onnxruntime-node');
+import { firstLine, loadRuntime, type RuntimeTensor } from './runtime.ts';
 
 /** Declared type and shape of one input or output. Dimensions are numbers or symbols; an unnamed symbol is ''. */
 export interface ValueInfo {
@@ -50,31 +49,6 @@ export interface SessionOptions {
 }
 
 /**
- * Loads onnxruntime-node. Throws a ResourceError (`ERR_PEER_MISSING`) when it is not installed or does not load.
- * @param load how the package is imported
- */
-export async function loadRuntime(
-  load: () => Promise<OnnxRuntime> = () => import('onnxruntime-node'),
-): Promise<OnnxRuntime> {
-  try {
-    const loaded = await load();
-    return loaded.InferenceSession === undefined && 'default' in loaded
-      ? (loaded.default as OnnxRuntime)
-      : loaded;
-  } catch (cause) {
-    const absent =
-      cause instanceof Error && 'code' in cause && cause.code === 'ERR_MODULE_NOT_FOUND';
-    throw new ResourceError(
-      'ERR_PEER_MISSING',
-      absent
-        ? 'running a model takes onnxruntime-node, which is not installed'
-        : `onnxruntime-node is installed but does not load: ${firstLine(cause)}`,
-      { hint: 'npm install onnxruntime-node', cause },
-    );
-  }
-}
-
-/**
  * Opens an ONNX file on the CPU. Errors are thrown once instead of also being logged to stderr.
  * @param path a `.onnx` file; external data is found beside it
  * @throws UsageError when there is no such file; FormatError when the file or its external data is broken;
@@ -97,7 +71,7 @@ export async function openSession(path: string, options: SessionOptions = {}): P
     outputs: created.outputMetadata.map(valueInfo),
     async run(feeds, fetch) {
       try {
-        const tensors: Record<string, InstanceType<OnnxRuntime['Tensor']>> = {};
+        const tensors: Record<string, RuntimeTensor> = {};
         for (const [name, tensor] of feeds) {
           tensors[name] = new ort.Tensor(
             tensor.type as 'float32',
@@ -161,12 +135,6 @@ function plainStorage(type: string, data: TensorStorage): TensorStorage {
         (data as TensorStorage).length,
       )
     : data;
-}
-
-/** First line of an error's text: ONNX Runtime appends notes and stack traces that help nobody here. */
-function firstLine(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  return text.split('\n', 1)[0]?.trim() || 'unknown error';
 }
 
 function loadError(path: string, error: unknown): LatheError {
