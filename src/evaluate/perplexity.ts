@@ -55,7 +55,8 @@ export interface PerplexityResult {
 
 /**
  * Perplexity of the decoder in the ONNX file `path` on a text given as token ids, on the CPU. Memory is ONNX
- * Runtime's plus the logits of one window (windowTokens × vocabulary elements).
+ * Runtime's, which holds the whole model, plus the logits (windowTokens × vocabulary elements) of the few windows
+ * that wait for garbage collection.
  * @throws UsageError for wrong options or a text shorter than one window; FormatError for ids outside the
  *   vocabulary; PreconditionError when the model cannot be fed, returns no logits for every position, or scores a
  *   token as NaN; what opening the model throws
