@@ -1,0 +1,149 @@
+/** Opening a model: decode the graph, find every tensor's bytes, check that they are there. No payload is read. */
+
+import { readSync } from 'node:fs';
+import { KIB } from '../bytes.ts';
+import { denseByteLength } from '../dtypes.ts';
+import { FormatError } from '../errors.ts';
+import { Model } from '../model/model.ts';
+import type { FileRange, InlineData, SourceFile, TensorData } from '../model/tensor-data.ts';
+import { loadNative } from '../native.ts';
+import { type DecodedModel, decodeModel } from '../proto/codec.ts';
+import { fileReader } from '../proto/file-reader.ts';
+import { longToNumber } from '../proto/int64.ts';
+import type { onnx } from '../proto/onnx.js';
+import type { Payload } from '../proto/skeleton.ts';
+import { checkRange, OpenedFiles } from './open-files.ts';
+import { parseExternalReference } from './reference.ts';
+
+/** Ranges up to this size are read at once: shapes, axes, scalars that surgeries look at. */
+const READ_BELOW = KIB;
+/** TensorProto.DataLocation.EXTERNAL */
+const EXTERNAL = 1;
+
+/** An open model: its graph, its files, and what was odd about it. */
+export interface OpenedModel extends Disposable {
+  readonly model: Model;
+  readonly files: OpenedFiles;
+  /** The locations of data files, as the model names them, in order of first use. */
+  readonly locations: ReadonlyMap<SourceFile, string>;
+  readonly warnings: readonly string[];
+}
+
+function readSmall(range: FileRange, name: string): Uint8Array {
+  const bytes = new Uint8Array(range.byteLength);
+  let done = 0;
+  while (done < bytes.byteLength) {
+    const got = readSync(
+      range.file.fd,
+      bytes,
+      done,
+      bytes.byteLength - done,
+      range.byteOffset + done,
+    );
+    if (got === 0) {
+      throw new FormatError(
+        'ERR_CHANGED',
+        `${range.file.path}: tensor "${name}" ends early, the file became shorter`,
+      );
+    }
+    done += got;
+  }
+  return bytes;
+}
+
+class Resolver {
+  readonly locations = new Map<SourceFile, string>();
+  readonly unknownKeys = new Set<string>();
+  readonly #files: OpenedFiles;
+  readonly #decoded: DecodedModel;
+
+  constructor(files: OpenedFiles, decoded: DecodedModel) {
+    this.#files = files;
+    this.#decoded = decoded;
+  }
+
+  resolve(proto: onnx.ITensorProto, name: string): TensorData {
+    if (proto.dataLocation === EXTERNAL) return this.#external(proto, name);
+    const payload = this.#decoded.payloadOf(proto);
+    if (payload !== undefined) {
+      return this.#embedded(payload, proto, name);
+    }
+    if (proto.rawData?.byteLength) return { kind: 'inline', bytes: proto.rawData };
+    return { kind: 'proto' };
+  }
+
+  /** A payload inside the `.onnx`. Small ones go back to the field they were left out of. */
+  #embedded(payload: Payload, proto: onnx.ITensorProto, name: string): TensorData {
+    const { byteOffset, byteLength, field } = payload;
+    const data = this.#range(
+      { kind: 'range', file: this.#files.model, byteOffset, byteLength },
+      name,
+    );
+    if (data.kind !== 'inline') return data;
+    const { buffer } = data.bytes.slice();
+    if (field === 'raw_data') proto.rawData = data.bytes;
+    else if (field === 'float_data') proto.floatData = [...new Float32Array(buffer)];
+    else proto.doubleData = [...new Float64Array(buffer)];
+    return field === 'raw_data' ? data : { kind: 'proto' };
+  }
+
+  #range(range: FileRange, name: string): FileRange | InlineData {
+    checkRange(range.file, range.byteOffset, range.byteLength, name);
+    if (range.byteLength >= READ_BELOW) return range;
+    return { kind: 'inline', bytes: readSmall(range, name) };
+  }
+
+  #external(proto: onnx.ITensorProto, name: string): TensorData {
+    const entries = (proto.externalData ?? []).map(({ key, value }) => ({
+      key: key ?? '',
+      value: value ?? '',
+    }));
+    const reference = parseExternalReference(entries, name);
+    for (const key of reference.unknownKeys) this.unknownKeys.add(key);
+    const file = this.#files.data(reference.location, name);
+    if (!this.locations.has(file)) this.locations.set(file, reference.location);
+    const dims = (proto.dims ?? []).map((dim) =>
+      longToNumber(dim, `a dimension of tensor "${name}"`),
+    );
+    const byteLength =
+      reference.byteLength ?? denseByteLength(proto.dataType ?? 0, dims, `tensor "${name}"`);
+    if (byteLength === undefined) {
+      throw new FormatError(
+        'ERR_EXTERNAL_DATA',
+        `tensor "${name}": external data has no length and type ${proto.dataType} has no fixed width`,
+      );
+    }
+    return this.#range({ kind: 'range', file, byteOffset: reference.byteOffset, byteLength }, name);
+  }
+}
+
+/**
+ * Opens the model at `path` and every data file it refers to. Memory: the graph; no tensor of 1 KiB or more is read.
+ * Throws a FormatError for anything that is not a model whose every reference is good, a ResourceError when a file
+ * cannot be read. Dispose the result to close its files.
+ */
+export function openModel(path: string): OpenedModel {
+  const files = OpenedFiles.open(path, loadNative()?.openBeneath);
+  try {
+    const decoded = decodeModel(fileReader(files.model.fd, files.model.byteLength, path), path);
+    const resolver = new Resolver(files, decoded);
+    const model = new Model(decoded.model, (proto, name) => resolver.resolve(proto, name));
+    const keys = [...resolver.unknownKeys];
+    const warnings =
+      keys.length === 0
+        ? []
+        : [
+            `external data has keys ONNX Runtime refuses (${keys.join(', ')}); they are not written`,
+          ];
+    return {
+      model,
+      files,
+      locations: resolver.locations,
+      warnings,
+      [Symbol.dispose]: () => files.close(),
+    };
+  } catch (error) {
+    files.close();
+    throw error;
+  }
+}

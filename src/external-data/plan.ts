@@ -1,0 +1,208 @@
+/**
+ * The save plan: every output file and every byte of it, decided before the first one is written. `--dry-run` prints
+ * it, the writer executes it, tests compare the two. Pure.
+ */
+
+import { alignUp, KIB, MIB } from '../bytes.ts';
+import { DType } from '../dtypes.ts';
+import type { Model } from '../model/model.ts';
+import { syncModel } from '../model/sync.ts';
+import type { Tensor } from '../model/tensor.ts';
+import type { DerivedData, FileRange, InlineData, SourceFile } from '../model/tensor-data.ts';
+import { type EncodedModel, encodeModel } from '../proto/codec.ts';
+import type { onnx } from '../proto/onnx.js';
+import { formatExternalReference } from './reference.ts';
+
+/** Values below this stay in the `.onnx`: what other writers keep there too, and below any mapping's worth. */
+const INLINE_BELOW = KIB;
+/** Tensors from this size start at a page; ONNX Runtime's own saver does the same. */
+const PAGE_FROM = MIB;
+const PAGE = 4096;
+/** Everything else starts at a cache line, which also satisfies SIMD loads from a mapping. */
+const CACHE_LINE = 64;
+/** TensorProto.DataLocation.EXTERNAL */
+const EXTERNAL = 1;
+
+/** How the output is laid out. */
+export interface PlanOptions {
+  /** Name of the `.onnx` in the output directory. */
+  readonly modelName: string;
+  /**
+   * Where tensors of 1 KiB and more go: the data file, by name, of the source file they come from. Undefined keeps
+   * everything inside the `.onnx`.
+   */
+  readonly dataNameOf: ((file: SourceFile) => string) | undefined;
+}
+
+/** Bytes that are copied or made: what a writer has to produce. */
+export type PayloadData = FileRange | DerivedData;
+
+/** Where a tensor's bytes are in the output. */
+export type Placement =
+  | { readonly kind: 'proto' }
+  | { readonly kind: 'inline'; readonly byteLength: number }
+  | { readonly kind: 'embedded'; readonly byteLength: number }
+  | {
+      readonly kind: 'external';
+      readonly file: string;
+      readonly byteOffset: number;
+      readonly byteLength: number;
+    };
+
+/** One tensor of the output. */
+export interface PlannedTensor {
+  readonly name: string;
+  readonly tensor: Tensor;
+  readonly placement: Placement;
+}
+
+/** One run of bytes to produce: a copy of a file range, or one output of a derivation. */
+export interface PlannedWrite {
+  readonly file: string;
+  readonly byteOffset: number;
+  readonly byteLength: number;
+  readonly data: PayloadData;
+  /** A tensor that has these bytes, for messages. */
+  readonly tensor: string;
+}
+
+/** One output file and its exact length. */
+export interface PlannedFile {
+  readonly name: string;
+  readonly byteLength: number;
+}
+
+export interface SavePlan {
+  /** The `.onnx` first, then data files in order of first use. */
+  readonly files: readonly PlannedFile[];
+  /** What the `.onnx` consists of, with gaps where embedded payloads go. */
+  readonly model: EncodedModel;
+  readonly tensors: readonly PlannedTensor[];
+  /** Each distinct payload once, in file order. */
+  readonly writes: readonly PlannedWrite[];
+  /** Tensors that share the bytes of an earlier one. */
+  readonly aliases: number;
+  readonly byteLength: number;
+}
+
+function payloadKey(data: PayloadData, derivations: Map<object, number>): string {
+  if (data.kind === 'range') return `${data.file.fd}:${data.byteOffset}:${data.byteLength}`;
+  const known = derivations.get(data.derivation) ?? derivations.size;
+  derivations.set(data.derivation, known);
+  return `d${known}:${data.output}`;
+}
+
+/** Shape-carrying integers must stay where ONNX Runtime's shape inference can read them. */
+function isShapeLike(tensor: Tensor): boolean {
+  const integer = tensor.dtype === DType.INT64 || tensor.dtype === DType.INT32;
+  return integer && tensor.dims.length <= 1 && tensor.elementCount <= KIB;
+}
+
+class DataFiles {
+  readonly lengths = new Map<string, number>();
+
+  /** Reserves room at the next aligned offset of a file. */
+  reserve(name: string, byteLength: number): number {
+    const end = this.lengths.get(name) ?? 0;
+    const byteOffset = alignUp(end, byteLength >= PAGE_FROM ? PAGE : CACHE_LINE);
+    this.lengths.set(name, byteOffset + byteLength);
+    return byteOffset;
+  }
+}
+
+function clearReference(proto: onnx.ITensorProto): void {
+  if (proto.dataLocation !== EXTERNAL) return;
+  proto.dataLocation = null;
+  proto.externalData = null;
+}
+
+function setInline(proto: onnx.ITensorProto, data: InlineData): void {
+  clearReference(proto);
+  if (proto.rawData !== data.bytes) proto.rawData = data.bytes;
+}
+
+function setExternal(
+  proto: onnx.ITensorProto,
+  place: { readonly file: string; readonly byteOffset: number; readonly byteLength: number },
+): void {
+  proto.rawData = null;
+  proto.floatData = null;
+  proto.doubleData = null;
+  proto.dataLocation = EXTERNAL;
+  const { file, byteOffset, byteLength } = place;
+  proto.externalData = formatExternalReference({ location: file, byteOffset, byteLength });
+}
+
+function sourceFile(data: PayloadData): SourceFile {
+  return data.kind === 'range' ? data.file : data.derivation.sources[0].file;
+}
+
+/**
+ * Plans the output of a model after its surgeries. Writes the new references into `model.proto`, reads no file.
+ * Throws a PreconditionError when everything is to go inside one `.onnx` of 2 GiB or more.
+ */
+export function planSave(model: Model, options: PlanOptions): SavePlan {
+  syncModel(model);
+  const dataFiles = new DataFiles();
+  const placed = new Map<string, Placement & { kind: 'external' }>();
+  const derivations = new Map<object, number>();
+  const embedded = new Map<onnx.ITensorProto, number>();
+  const embeddedData = new Map<onnx.ITensorProto, { data: PayloadData; tensor: string }>();
+  const tensors: PlannedTensor[] = [];
+  const writes: PlannedWrite[] = [];
+  let aliases = 0;
+
+  const place = (name: string, tensor: Tensor): Placement => {
+    const { data, proto } = tensor;
+    if (data.kind === 'proto') return { kind: 'proto' };
+    if (data.kind === 'inline') {
+      setInline(proto, data);
+      return { kind: 'inline', byteLength: data.bytes.byteLength };
+    }
+    const byteLength = tensor.byteLength ?? 0;
+    // A derived tensor goes to the data file whatever its size: its siblings are made in the same place.
+    const small = data.kind === 'range' && (byteLength < INLINE_BELOW || isShapeLike(tensor));
+    if (small || options.dataNameOf === undefined) {
+      clearReference(proto);
+      embedded.set(proto, byteLength);
+      embeddedData.set(proto, { data, tensor: name });
+      return { kind: 'embedded', byteLength };
+    }
+    const key = payloadKey(data, derivations);
+    let placement = placed.get(key);
+    if (placement === undefined) {
+      const file = options.dataNameOf(sourceFile(data));
+      const byteOffset = dataFiles.reserve(file, byteLength);
+      placement = { kind: 'external', file, byteOffset, byteLength };
+      placed.set(key, placement);
+      writes.push({ file, byteOffset, byteLength, data, tensor: name });
+    } else {
+      aliases++;
+    }
+    setExternal(proto, placement);
+    return placement;
+  };
+
+  for (const { name, tensor } of model.tensors()) {
+    tensors.push({ name, tensor, placement: place(name, tensor) });
+  }
+  const encoded = encodeModel(model.proto, embedded);
+  for (const segment of encoded.segments) {
+    if (segment.kind === 'bytes') continue;
+    const { tensor: proto, byteOffset, byteLength } = segment;
+    const payload = embeddedData.get(proto);
+    if (payload) writes.push({ file: options.modelName, byteOffset, byteLength, ...payload });
+  }
+  const files = [
+    { name: options.modelName, byteLength: encoded.byteLength },
+    ...[...dataFiles.lengths].map(([name, byteLength]) => ({ name, byteLength })),
+  ];
+  return {
+    files,
+    model: encoded,
+    tensors,
+    writes,
+    aliases,
+    byteLength: files.reduce((sum, file) => sum + file.byteLength, 0),
+  };
+}

@@ -1,0 +1,55 @@
+/** A recipe: surgeries with options, in order. Pure. */
+
+import { UsageError } from '../errors.ts';
+import { findSurgery } from '../surgeries/index.ts';
+
+/** One surgery of a recipe. */
+export interface RecipeStep {
+  /** Name or alias of a surgery. */
+  readonly surgery: string;
+  /** Its options; what is left out has the surgery's default. */
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+/** What `shrink`, `apply` and recipe files build, and `runRecipe` runs. */
+export interface Recipe {
+  readonly name: string;
+  readonly steps: readonly RecipeStep[];
+}
+
+/** Throws a UsageError for a surgery or option that does not exist, before any file is opened. */
+export function checkRecipe(recipe: Recipe): void {
+  if (recipe.steps.length === 0) {
+    throw new UsageError('ERR_OPTION', `recipe ${recipe.name} has no steps`);
+  }
+  for (const { surgery, options } of recipe.steps) findSurgery(surgery).check(options);
+}
+
+function parseValue(text: string): unknown {
+  return text.includes('|') ? text.split('|') : text;
+}
+
+function camelCase(name: string): string {
+  return name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/**
+ * A step as the command line spells it: `NAME` or `NAME:key=value,key=value`. Keys may be written in kebab-case; a
+ * list has its entries separated by `|`.
+ */
+export function parseStep(text: string): RecipeStep {
+  const colon = text.indexOf(':');
+  if (colon < 0) return { surgery: text, options: {} };
+  const options: Record<string, unknown> = {};
+  for (const pair of text.slice(colon + 1).split(',')) {
+    const equals = pair.indexOf('=');
+    const key = equals < 0 ? pair : pair.slice(0, equals);
+    if (key === '') {
+      throw new UsageError('ERR_OPTION', `"${text}" has an empty option`, {
+        hint: 'write NAME:key=value,key=value',
+      });
+    }
+    options[camelCase(key)] = equals < 0 ? true : parseValue(pair.slice(equals + 1));
+  }
+  return { surgery: text.slice(0, colon), options };
+}
