@@ -1,12 +1,14 @@
 /**
  * A program: everything one run of the executor does, laid out before it starts. Jobs say which kernel with which
  * parameters; tiles say which bytes go through it. Both executors (native threads, TypeScript) run the same tiles
- * and give the same bytes. Pure data.
+ * and give the same bytes. Pure data; made by ProgramBuilder.
  */
 
 import type { FloatTypeCode, QuantizeParameters } from '../kernels/kernel.ts';
+import type { SourceFile } from '../model/tensor-data.ts';
+import type { TileList } from './tile-list.ts';
 
-/** Byte-for-byte copy, or a write of a finished slot. */
+/** Byte-for-byte copy: between files, or between a file and a slot. */
 export interface CopyJob {
   readonly kernel: 'copy';
 }
@@ -42,7 +44,10 @@ export interface CompareJob {
 
 export type Job = CopyJob | QuantizeJob | TieGateJob | CompareJob;
 
-/** Bytes to read: `segments` runs of `segmentByteLength`, `strideBytes` apart, from entry `file` of `inputs`. */
+/**
+ * Bytes to read: `segments` runs of `segmentByteLength`, `strideBytes` apart, from entry `file` of the program's
+ * inputs, or (file < 0) from the shared slot `-1 - file`.
+ */
 export interface TileInput {
   readonly file: number;
   readonly byteOffset: number;
@@ -51,13 +56,24 @@ export interface TileInput {
   readonly strideBytes: number;
 }
 
-/** Where results go: a place in entry `file` of `outputs`, or (file < 0) in the shared slot `-1 - file`. */
+/** Where results go: a place in entry `file` of the outputs, or (file < 0) in the shared slot `-1 - file`. */
 export interface TileOutput {
   readonly file: number;
   readonly byteOffset: number;
 }
 
-/** One unit of work. Runs on one thread once the first `after` tiles of the program are complete. */
+/**
+ * One unit of work. Runs on one thread once the first `after` tiles of the program are complete.
+ *
+ * Inputs and outputs by kernel:
+ * - copy: one contiguous input; one output.
+ * - quantize-rtn: the weight; codes, scales and (asymmetric) zero points. Rows go to files, one contiguous run each.
+ *   Columns go to a slot: the places are those of the strip's first block in the panel's first channel, channels are
+ *   as far apart as in the whole tensor.
+ * - tie-gate: float table, codes, scales, zero points if any; no output.
+ * - compare: a, b; no output. Transposed: channels are columns of `a`, elements its rows. Otherwise one channel,
+ *   elements counted over the flat tensor.
+ */
 export interface Tile {
   /** Index in the program's jobs. */
   readonly job: number;
@@ -65,15 +81,39 @@ export interface Tile {
   /** First channel (row of the result) this tile covers, and how many. */
   readonly firstChannel: number;
   readonly channels: number;
-  /** First element of each channel this tile covers, and how many (column strips cover less than k). */
+  /** First element of each channel this tile covers, and how many. */
   readonly firstElement: number;
   readonly elements: number;
   readonly inputs: readonly TileInput[];
-  /** Slot to read from instead of `inputs`: for the copy that writes a finished panel. */
-  readonly fromSlot?: {
-    readonly slot: number;
-    readonly byteOffset: number;
-    readonly byteLength: number;
-  };
   readonly outputs: readonly TileOutput[];
+}
+
+/** A file that is being written, open for as long as the program runs. */
+export interface OutputFile {
+  readonly fd: number;
+  /** Path for messages. */
+  readonly path: string;
+}
+
+/** Where bytes shall go. */
+export interface OutputPlace {
+  readonly file: OutputFile;
+  readonly byteOffset: number;
+}
+
+export interface Program {
+  readonly jobs: readonly Job[];
+  readonly tiles: TileList;
+  readonly inputs: readonly SourceFile[];
+  readonly outputs: readonly OutputFile[];
+  /** Byte lengths of the buffers that threads share. */
+  readonly slots: readonly number[];
+  /** Working memory each thread needs for its largest tile, in bytes. */
+  readonly scratchBytes: number;
+  /** Threads the budget was divided among; a run may use fewer, never more. */
+  readonly threads: number;
+  /** The budget: slots and threads × scratch stay within it. */
+  readonly memoryBytes: number;
+  /** Bytes all tiles together read from files: the total of the progress. */
+  readonly inputBytes: number;
 }

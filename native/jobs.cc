@@ -1,0 +1,315 @@
+#include "jobs.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <system_error>
+
+#include "io.h"
+#include "mapping.h"
+
+namespace lathe {
+
+// One thread's walk through a tile. Every step answers false when the run has to stop.
+class Run::Worker {
+ public:
+  Worker(Run& run, int64_t index, uint8_t* scratch)
+      : run_(run),
+        program_(run.program_),
+        index_(index),
+        tile_(program_.tile(static_cast<size_t>(index))),
+        job_(program_.jobs[static_cast<size_t>(tile_.job)]),
+        free_(scratch) {}
+
+  bool execute() {
+    switch (job_.kernel) {
+      case KernelId::kCopy:
+        return copy();
+      case KernelId::kQuantize:
+        return job_.columns ? quantizeColumns() : quantizeRows();
+      case KernelId::kTieGate:
+        return foldTieGate();
+      case KernelId::kCompare:
+        return foldCompare();
+    }
+    return false;
+  }
+
+ private:
+  uint8_t* slot(int64_t file, int64_t offset) {
+    return run_.slots_[static_cast<size_t>(-1 - file)].get() + offset;
+  }
+
+  uint8_t* take(int64_t bytes) {
+    uint8_t* const place = free_;
+    free_ += alignUp(bytes);
+    return place;
+  }
+
+  bool failed(Stop::Kind kind, int64_t file, const IoResult& result) {
+    run_.stopAt({kind, index_, file, result.offset, result.error});
+    return false;
+  }
+
+  bool read(const TileInput& input, uint8_t* to, int64_t memoryStride) {
+    const int fd = program_.inputs[static_cast<size_t>(input.file)];
+    const IoResult result =
+        readSegments(fd, to, memoryStride, input.segmentBytes, input.segments, input.stride, input.offset);
+    if (result.error != 0) return failed(Stop::kRead, input.file, result);
+    run_.bytesRead_.fetch_add(input.segmentBytes * input.segments, std::memory_order_relaxed);
+    return true;
+  }
+
+  bool map(const TileInput& input, MappedWindow& window) {
+    const IoResult result =
+        window.map(program_.inputs[static_cast<size_t>(input.file)], input.segmentBytes, input.offset);
+    if (result.error != 0) return failed(Stop::kRead, input.file, result);
+    run_.bytesRead_.fetch_add(input.segmentBytes, std::memory_order_relaxed);
+    return true;
+  }
+
+  bool write(const TileOutput& output, const uint8_t* from, int64_t byteLength) {
+    const int fd = program_.outputs[static_cast<size_t>(output.file)];
+    const IoResult result = writeFully(fd, from, byteLength, output.offset);
+    if (result.error != 0) return failed(Stop::kWrite, output.file, result);
+    run_.bytesWritten_.fetch_add(byteLength, std::memory_order_relaxed);
+    return true;
+  }
+
+  // Brings an input before the kernel's eyes: in place from a slot, through a window, or into scratch.
+  bool fetch(int position, View& view) {
+    const TileInput& input = tile_.inputs[position];
+    const bool strided = input.segments > 1;
+    if (input.file < 0) {
+      const uint8_t* const from = slot(input.file, input.offset);
+      view = {from, input.stride};
+      if (!strided || !needsCompact(job_, position)) return true;
+      uint8_t* const to = take(input.segments * input.segmentBytes);
+      for (int64_t i = 0; i < input.segments; i++) {
+        memcpy(to + i * input.segmentBytes, from + i * input.stride, static_cast<size_t>(input.segmentBytes));
+      }
+      view = {to, input.segmentBytes};
+      return true;
+    }
+    if (program_.mapped && !strided && input.segmentBytes > 0) {
+      if (!map(input, windows_[position])) return false;
+      view = {windows_[position].data(), input.segmentBytes};
+      return true;
+    }
+    const int64_t stride = strided ? paddedStride(input.segmentBytes) : input.segmentBytes;
+    uint8_t* const to = take(stride * input.segments);
+    view = {to, stride};
+    return read(input, to, stride);
+  }
+
+  bool copy() {
+    const TileInput& input = tile_.inputs[0];
+    const TileOutput& output = tile_.outputs[0];
+    if (input.file < 0) return write(output, slot(input.file, input.offset), input.segmentBytes);
+    if (output.file < 0) return read(input, slot(output.file, output.offset), input.segmentBytes);
+    if (program_.mapped && input.segmentBytes > 0) {
+      return map(input, windows_[0]) && write(output, windows_[0].data(), input.segmentBytes);
+    }
+    for (int64_t done = 0; done < input.segmentBytes; done += kWritePiece) {
+      const int64_t length = std::min(kWritePiece, input.segmentBytes - done);
+      if (!read({input.file, input.offset + done, length, 1, length}, free_, length)) return false;
+      if (!write({output.file, output.offset + done}, free_, length)) return false;
+    }
+    return true;
+  }
+
+  QuantizeParams quantizeParams(int64_t elements) const {
+    return {job_.type, job_.bits, job_.blockSize, job_.symmetric, elements};
+  }
+
+  bool finite(ElementIndex hit) {
+    if (hit < 0) return true;
+    run_.stopAt({Stop::kNonFinite, index_, -1, hit, 0});
+    return false;
+  }
+
+  bool quantizeRows() {
+    View source;
+    if (!fetch(0, source)) return false;
+    const ChannelStrides strides = channelStrides(job_, tile_.elements);
+    const int64_t bytes[3] = {tile_.channels * strides.codes, tile_.channels * strides.scales,
+                              tile_.channels * strides.zeroPoints};
+    uint8_t* const places[3] = {take(bytes[0]), take(bytes[1]), job_.symmetric ? nullptr : take(bytes[2])};
+    const QuantizeOutput out = {places[0], strides.codes, places[1], strides.scales, places[2], strides.zeroPoints};
+    if (!finite(program_.kernels->quantizeRows(quantizeParams(tile_.elements), source.data, tile_.channels, out))) {
+      return false;
+    }
+    for (int i = 0; i < tile_.outputCount; i++) {
+      if (!write(tile_.outputs[i], places[i], bytes[i])) return false;
+    }
+    return true;
+  }
+
+  bool quantizeColumns() {
+    View source;
+    if (!fetch(0, source)) return false;
+    const ChannelStrides strides = channelStrides(job_, job_.k);
+    uint8_t* places[3] = {};
+    for (int i = 0; i < tile_.outputCount; i++) places[i] = slot(tile_.outputs[i].file, tile_.outputs[i].offset);
+    const QuantizeOutput out = {places[0], strides.codes, places[1], strides.scales, places[2], strides.zeroPoints};
+    return finite(program_.kernels->quantizeColumns(quantizeParams(job_.k), source.data, source.stride, tile_.elements,
+                                                    tile_.channels, out));
+  }
+
+  double* foldPlace() { return run_.folds_.data() + static_cast<size_t>(index_) * kFoldFields; }
+
+  bool foldTieGate() {
+    View views[4] = {};
+    for (int i = 0; i < tile_.inputCount; i++) {
+      if (!fetch(i, views[i])) return false;
+    }
+    const TieGateParams params = {job_.type,      job_.scaleType, job_.bits, job_.blockSize,
+                                  tile_.elements, job_.hasZeroPoints};
+    const int64_t size = elementSize(job_.type);
+    const int64_t channelStride = job_.columns ? size : tile_.elements * size;
+    const int64_t elementStride = job_.columns ? views[0].stride : size;
+    TieGateResult result = {0, 0, 0, -1};
+    tieGate(params, views[0].data, channelStride, elementStride, tile_.channels, 0, views[1].data, views[2].data,
+            job_.hasZeroPoints ? views[3].data : nullptr, &result);
+    int64_t worst = result.worstIndex;
+    if (worst >= 0) {
+      const int64_t channel = tile_.firstChannel + worst / tile_.elements;
+      worst = channel * job_.k + tile_.firstElement + worst % tile_.elements;
+    }
+    double* const fold = foldPlace();
+    fold[0] = static_cast<double>(result.compared);
+    fold[1] = static_cast<double>(result.rejected);
+    fold[2] = result.worstSteps;
+    fold[3] = static_cast<double>(worst);
+    return true;
+  }
+
+  bool foldCompare() {
+    View a, b;
+    if (!fetch(0, a) || !fetch(1, b)) return false;
+    const int64_t size = job_.elementBytes;
+    CompareResult result = {0, 0, -1};
+    int64_t first;
+    if (job_.transposed) {
+      compareBits(job_.elementBytes, a.data, a.stride, size, b.data, size, b.stride, tile_.elements, tile_.channels, 0,
+                  &result);
+      first = result.firstIndex < 0 ? -1
+                                    : (tile_.firstElement + result.firstIndex / tile_.channels) * job_.n +
+                                          tile_.firstChannel + result.firstIndex % tile_.channels;
+    } else {
+      const int64_t count = tile_.channels * tile_.elements;
+      compareBits(job_.elementBytes, a.data, count * size, size, b.data, count * size, size, 1, count, 0, &result);
+      first = result.firstIndex < 0 ? -1 : tile_.firstElement + result.firstIndex;
+    }
+    double* const fold = foldPlace();
+    fold[0] = static_cast<double>(result.compared);
+    fold[1] = static_cast<double>(result.different);
+    fold[2] = static_cast<double>(first);
+    fold[3] = 0;
+    return true;
+  }
+
+  Run& run_;
+  const Program& program_;
+  const int64_t index_;
+  const Tile tile_;
+  const Job& job_;
+  uint8_t* free_;
+  MappedWindow windows_[4];
+};
+
+Run::Run(Program program) : program_(std::move(program)), done_(program_.tileCount()) {}
+
+Run::~Run() {
+  cancel();
+  join();
+}
+
+void Run::Free::operator()(uint8_t* memory) const { free(memory); }
+
+Run::Memory Run::allocate(int64_t byteLength) {
+  constexpr size_t kPage = 4096;
+  const size_t length = (static_cast<size_t>(byteLength) / kPage + 1) * kPage;
+  return Memory(static_cast<uint8_t*>(aligned_alloc(kPage, length)));
+}
+
+bool Run::start(int threads, std::function<void()> onFinished) {
+  for (const int64_t byteLength : program_.slots) {
+    slots_.push_back(allocate(byteLength));
+    if (slots_.back() == nullptr) return false;
+  }
+  for (int i = 0; i < threads; i++) {
+    scratch_.push_back(allocate(program_.scratchBytes));
+    if (scratch_.back() == nullptr) return false;
+  }
+  for (const Job& job : program_.jobs) {
+    if (job.kernel == KernelId::kTieGate || job.kernel == KernelId::kCompare) {
+      folds_.assign(program_.tileCount() * kFoldFields, 0);
+      break;
+    }
+  }
+  onFinished_ = std::move(onFinished);
+  // One count more than there are threads, held here: the last of them must not finish while others start.
+  working_ = 1;
+  for (const Memory& scratch : scratch_) {
+    working_++;
+    try {
+      threads_.emplace_back(&Run::work, this, scratch.get());
+    } catch (const std::system_error&) {
+      working_--;  // fewer threads do the same work
+    }
+  }
+  const bool started = !threads_.empty();
+  if (--working_ == 0 && started) onFinished_();
+  return started;
+}
+
+void Run::cancel() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  cancelled_ = true;
+  progressed_.notify_all();
+}
+
+void Run::join() {
+  for (std::thread& thread : threads_) {
+    if (thread.joinable()) thread.join();
+  }
+}
+
+void Run::work(uint8_t* scratch) {
+  const int64_t count = static_cast<int64_t>(program_.tileCount());
+  while (true) {
+    const int64_t index = next_.fetch_add(1);
+    if (index >= count || index > stopTile_ || cancelled_) break;
+    if (!waitFor(index, static_cast<int64_t>(program_.words[program_.starts[static_cast<size_t>(index)] + 1]))) break;
+    if (Worker(*this, index, scratch).execute()) complete(index);
+  }
+  if (--working_ == 0) onFinished_();
+}
+
+// Every tile below the one that stopped the run still runs: the stop with the lowest tile is then the same for any
+// number of threads.
+bool Run::waitFor(int64_t index, int64_t after) {
+  if (after == 0) return true;
+  std::unique_lock<std::mutex> lock(mutex_);
+  progressed_.wait(lock, [&] { return prefix_ >= after || cancelled_ || stopTile_ < index; });
+  return prefix_ >= after && !cancelled_;
+}
+
+void Run::complete(int64_t index) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  done_[static_cast<size_t>(index)] = true;
+  if (index != prefix_) return;
+  while (prefix_ < static_cast<int64_t>(done_.size()) && done_[static_cast<size_t>(prefix_)]) prefix_++;
+  progressed_.notify_all();
+}
+
+void Run::stopAt(const Stop& stop) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (stop.tile >= stopTile_) return;
+  stop_ = stop;
+  stopTile_ = stop.tile;
+  progressed_.notify_all();
+}
+
+}  // namespace lathe

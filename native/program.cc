@@ -1,0 +1,192 @@
+#include "program.h"
+
+#include <algorithm>
+
+#include "io.h"
+
+namespace lathe {
+
+namespace {
+
+// Scratch bytes of one input: nothing for a slot that can be used where it lies.
+int64_t inputScratch(const Job& job, const TileInput& input, int position) {
+  const bool strided = input.segments > 1;
+  if (input.file < 0) return strided && needsCompact(job, position) ? alignUp(input.segments * input.segmentBytes) : 0;
+  return alignUp(input.segments * (strided ? paddedStride(input.segmentBytes) : input.segmentBytes));
+}
+
+int64_t scratchNeeded(const Job& job, const Tile& tile) {
+  if (job.kernel == KernelId::kCopy) {
+    const bool buffered = tile.inputs[0].file >= 0 && tile.outputs[0].file >= 0;
+    return buffered ? std::min(kWritePiece, tile.inputs[0].segmentBytes) : 0;
+  }
+  int64_t bytes = 0;
+  for (int i = 0; i < tile.inputCount; i++) bytes += inputScratch(job, tile.inputs[i], i);
+  if (job.kernel == KernelId::kQuantize && !job.columns) {
+    const ChannelStrides strides = channelStrides(job, tile.elements);
+    bytes += alignUp(tile.channels * strides.codes) + alignUp(tile.channels * strides.scales) +
+             alignUp(tile.channels * strides.zeroPoints);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+int64_t elementSize(FloatType type) { return type == FloatType::kFloat32 ? 4 : 2; }
+
+ChannelStrides channelStrides(const Job& job, int64_t elements) {
+  const int64_t blocks = (elements + job.blockSize - 1) / job.blockSize;
+  const FloatType scaleType = job.kernel == KernelId::kTieGate ? job.scaleType : job.type;
+  const bool zeroPoints = job.kernel == KernelId::kTieGate ? job.hasZeroPoints : !job.symmetric;
+  return {blocks * (job.blockSize * job.bits / 8), blocks * elementSize(scaleType),
+          zeroPoints ? (blocks * job.bits + 7) / 8 : 0};
+}
+
+Tile Program::tile(size_t index) const {
+  const double* word = words.data() + starts[index];
+  const auto next = [&word] { return static_cast<int64_t>(*word++); };
+  Tile tile;
+  tile.job = next();
+  tile.after = next();
+  tile.firstChannel = next();
+  tile.channels = next();
+  tile.firstElement = next();
+  tile.elements = next();
+  tile.inputCount = static_cast<int>(next());
+  tile.outputCount = static_cast<int>(next());
+  for (int i = 0; i < tile.inputCount && i < 4; i++) {
+    tile.inputs[i] = {next(), next(), next(), next(), next()};
+  }
+  for (int i = 0; i < tile.outputCount && i < 3; i++) tile.outputs[i] = {next(), next()};
+  return tile;
+}
+
+const char* jobDefect(const Job& job) {
+  constexpr int64_t kLargest = int64_t{1} << 40;
+  const auto isFloat = [](FloatType type) {
+    return type == FloatType::kFloat32 || type == FloatType::kFloat16 || type == FloatType::kBFloat16;
+  };
+  if (job.n < 0 || job.n > kLargest || job.k < 0 || job.k > kLargest) return "job extent";
+  switch (job.kernel) {
+    case KernelId::kCopy:
+      return nullptr;
+    case KernelId::kQuantize:
+    case KernelId::kTieGate: {
+      const bool power = (job.blockSize & (job.blockSize - 1)) == 0;
+      if (!isFloat(job.type) || (job.bits != 4 && job.bits != 8)) return "job type";
+      if (!power || job.blockSize < 16 || job.blockSize > 256) return "job block size";
+      return job.kernel == KernelId::kTieGate && !isFloat(job.scaleType) ? "job type" : nullptr;
+    }
+    case KernelId::kCompare: {
+      const uint32_t size = job.elementBytes;
+      return size == 1 || size == 2 || size == 4 || size == 8 ? nullptr : "job element";
+    }
+  }
+  return "job kernel";
+}
+
+const char* Program::defect() const {
+  constexpr size_t kHeader = 8;
+  constexpr double kLargestTile = 1e12;  // keeps the products below from overflowing
+  for (const Job& job : jobs) {
+    if (const char* const defect = jobDefect(job)) return defect;
+  }
+  const auto inSlot = [this](int64_t file, int64_t offset, int64_t length) {
+    const size_t slot = static_cast<size_t>(-1 - file);
+    return slot < slots.size() && offset >= 0 && length >= 0 && offset <= slots[slot] - length;
+  };
+  for (size_t index = 0; index < tileCount(); index++) {
+    if (starts[index] + kHeader > words.size()) return "start";
+    const double* const header = words.data() + starts[index];
+    if (!(header[6] >= 1 && header[6] <= 4 && header[7] >= 0 && header[7] <= 3)) return "counts";
+    const size_t length = kHeader + static_cast<size_t>(header[6]) * 5 + static_cast<size_t>(header[7]) * 2;
+    if (starts[index] + length > words.size()) return "length";
+    for (size_t i = 0; i < length; i++) {
+      if (!(header[i] >= -65536 && header[i] <= 9007199254740991.0)) return "number";
+    }
+    const Tile tile = this->tile(index);
+    if (tile.job < 0 || static_cast<size_t>(tile.job) >= jobs.size()) return "job";
+    const Job& job = jobs[static_cast<size_t>(tile.job)];
+    if (tile.after < 0 || tile.after > static_cast<int64_t>(index)) return "after";
+    if (tile.channels < 0 || tile.elements < 0) return "extent";
+    if (header[3] * header[5] > kLargestTile) return "extent";
+    for (int i = 0; i < tile.inputCount; i++) {
+      const TileInput& input = tile.inputs[i];
+      if (input.offset < 0 || input.segments < 1 || input.segmentBytes < 0 || input.stride < 0) return "input";
+      if (input.file >= static_cast<int64_t>(inputs.size())) return "input file";
+      const double extent = static_cast<double>(input.segments) * static_cast<double>(input.stride + input.segmentBytes);
+      if (extent > 4e15) return "input";
+      const int64_t reach = (input.segments - 1) * input.stride + input.segmentBytes;
+      if (input.file < 0 && !inSlot(input.file, input.offset, reach)) return "input slot";
+    }
+    for (int i = 0; i < tile.outputCount; i++) {
+      const TileOutput& output = tile.outputs[i];
+      if (output.offset < 0 || output.file >= static_cast<int64_t>(outputs.size())) return "output";
+    }
+    if (scratchNeeded(job, tile) > scratchBytes) return "scratch";
+
+    const auto carries = [&tile](int input, int64_t segments, int64_t segmentBytes) {
+      return tile.inputs[input].segments == segments && tile.inputs[input].segmentBytes == segmentBytes;
+    };
+    const bool single = tile.inputs[0].segments == 1;
+    switch (job.kernel) {
+      case KernelId::kCopy: {
+        if (tile.inputCount != 1 || tile.outputCount != 1 || !single) return "copy";
+        const bool toSlot = tile.outputs[0].file < 0;
+        if (toSlot && tile.inputs[0].file < 0) return "copy";
+        if (toSlot && !inSlot(tile.outputs[0].file, tile.outputs[0].offset, tile.inputs[0].segmentBytes)) return "slot";
+        break;
+      }
+      case KernelId::kQuantize: {
+        if (tile.inputCount != 1 || tile.outputCount != (job.symmetric ? 2 : 3)) return "quantize";
+        const int64_t size = elementSize(job.type);
+        if (!job.columns) {
+          if (!carries(0, 1, tile.channels * tile.elements * size)) return "quantize rows";
+          for (int i = 0; i < tile.outputCount; i++) {
+            if (tile.outputs[i].file < 0) return "quantize rows";
+          }
+          break;
+        }
+        if (!carries(0, tile.elements, tile.channels * size)) return "quantize columns";
+        const ChannelStrides whole = channelStrides(job, job.k);
+        const ChannelStrides part = channelStrides(job, tile.elements);
+        const int64_t reach[3] = {(tile.channels - 1) * whole.codes + part.codes,
+                                  (tile.channels - 1) * whole.scales + part.scales,
+                                  (tile.channels - 1) * whole.zeroPoints + part.zeroPoints};
+        for (int i = 0; i < tile.outputCount; i++) {
+          if (tile.outputs[i].file >= 0 || !inSlot(tile.outputs[i].file, tile.outputs[i].offset, reach[i])) return "slot";
+        }
+        break;
+      }
+      case KernelId::kTieGate: {
+        if (tile.inputCount != (job.hasZeroPoints ? 4 : 3) || tile.outputCount != 0) return "tie gate";
+        const int64_t size = elementSize(job.type);
+        const bool table = job.columns ? carries(0, tile.elements, tile.channels * size)
+                                       : carries(0, 1, tile.channels * tile.elements * size);
+        const ChannelStrides strides = channelStrides(job, tile.elements);
+        const int64_t bytes[3] = {strides.codes, strides.scales, strides.zeroPoints};
+        if (!table) return "tie gate table";
+        for (int i = 1; i < tile.inputCount; i++) {
+          const bool perChannel = tile.inputs[i].file < 0 && carries(i, tile.channels, bytes[i - 1]);
+          if (!perChannel && !carries(i, 1, tile.channels * bytes[i - 1])) return "tie gate input";
+        }
+        break;
+      }
+      case KernelId::kCompare: {
+        if (tile.inputCount != 2 || tile.outputCount != 0) return "compare";
+        const int64_t size = job.elementBytes;
+        const bool fits = job.transposed ? carries(0, tile.elements, tile.channels * size) &&
+                                               carries(1, tile.channels, tile.elements * size)
+                                         : carries(0, 1, tile.channels * tile.elements * size) &&
+                                               carries(1, 1, tile.channels * tile.elements * size);
+        if (!fits) return "compare input";
+        break;
+      }
+      default:
+        return "kernel";
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace lathe

@@ -1,0 +1,84 @@
+// A program as the threads see it: jobs, and tiles decoded from the packed numbers that src/stream/tile-list.ts
+// writes. What a tile is: src/stream/program.ts.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "kernels/kernels.h"
+
+namespace lathe {
+
+enum class KernelId : uint32_t { kCopy = 0, kQuantize = 1, kTieGate = 2, kCompare = 3 };
+
+// Numbers per job in the encoded program, in the order of the fields of Job.
+constexpr size_t kJobFields = 12;
+struct Job {
+  KernelId kernel;
+  FloatType type;
+  uint32_t bits;
+  uint32_t blockSize;
+  bool symmetric;
+  bool columns;  // the weight is stored [k, n]
+  int64_t n;
+  int64_t k;
+  FloatType scaleType;
+  bool hasZeroPoints;
+  uint32_t elementBytes;
+  bool transposed;
+};
+
+// Null, or which field a kernel could not work with.
+const char* jobDefect(const Job& job);
+
+// Bytes per channel of a quantized weight in each of its three outputs.
+struct ChannelStrides {
+  int64_t codes, scales, zeroPoints;
+};
+int64_t elementSize(FloatType type);
+ChannelStrides channelStrides(const Job& job, int64_t elements);
+
+// `file` >= 0 is an entry of the program's files; below 0 it is the shared slot -1 - file.
+struct TileInput {
+  int64_t file, offset, segmentBytes, segments, stride;
+};
+struct TileOutput {
+  int64_t file, offset;
+};
+struct Tile {
+  int64_t job, after, firstChannel, channels, firstElement, elements;
+  int inputCount, outputCount;
+  TileInput inputs[4];
+  TileOutput outputs[3];
+};
+
+struct Program {
+  std::vector<Job> jobs;
+  std::vector<double> words;      // the tiles, packed
+  std::vector<uint32_t> starts;   // where each tile starts in `words`
+  std::vector<int> inputs;        // descriptors
+  std::vector<int> outputs;
+  std::vector<int64_t> slots;     // byte lengths
+  int64_t scratchBytes = 0;       // per thread
+  bool mapped = false;            // read contiguous file inputs through mapped windows
+  const KernelTable* kernels = nullptr;
+
+  size_t tileCount() const { return starts.size(); }
+  Tile tile(size_t index) const;
+  // Null, or what is wrong with the encoding. Everything the threads rely on is checked here.
+  const char* defect() const;
+};
+
+// How tile inputs lie in scratch memory.
+constexpr int64_t kAlignment = 64;
+inline int64_t alignUp(int64_t value) { return (value + kAlignment - 1) / kAlignment * kAlignment; }
+
+// Distance of rows in a strip buffer: an odd number of cache lines, so that a column of a strip whose width is a
+// power of two does not land in a handful of cache sets.
+inline int64_t paddedStride(int64_t rowBytes) { return (alignUp(rowBytes) / kAlignment | 1) * kAlignment; }
+
+// The tie gate reads codes, scales and zero points as if each channel had only the tile's elements.
+inline bool needsCompact(const Job& job, int input) { return job.kernel == KernelId::kTieGate && input > 0; }
+
+}  // namespace lathe

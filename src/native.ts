@@ -1,0 +1,194 @@
+/**
+ * Finds and loads the native addon; its only importer. Nothing is loaded before the first call, and everything
+ * works without the addon, slower.
+ *
+ * `LATHE_NATIVE=off` leaves it alone, `LATHE_NATIVE=on` fails where it cannot be loaded. `LATHE_ISA` names the
+ * instruction set of its kernels (`plain`, `avx2`, `avx512`); otherwise the best one this processor runs is taken.
+ */
+
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ResourceError, UsageError } from './errors.ts';
+
+/** What the addon is and can do. */
+export interface NativeInfo {
+  /** Version of the border; see native/addon.cc. */
+  readonly border: number;
+  /** Instruction set chosen when none is named. */
+  readonly isa: string;
+  /** Instruction sets this processor and build support. */
+  readonly supported: readonly string[];
+}
+
+/** A program in the form the addon takes: see TileList for `tiles` and `starts`, encodeJobs for `jobs`. */
+export interface NativeProgram {
+  readonly jobs: Float64Array;
+  readonly tiles: Float64Array;
+  readonly starts: Uint32Array;
+  /** Descriptors to read from and to write to. */
+  readonly inputs: Int32Array;
+  readonly outputs: Int32Array;
+  /** Byte lengths of the shared slots. */
+  readonly slots: Float64Array;
+  /** Bytes of working memory per thread. */
+  readonly scratchBytes: number;
+  readonly threads: number;
+  /** Read contiguous inputs through mapped windows instead of pread. */
+  readonly mapped: boolean;
+  readonly isa: string;
+}
+
+/** A run in progress: an opaque handle for `progress` and `cancel`. */
+export type NativeRun = { readonly __run: unique symbol };
+
+/** What a run left behind. Folds: four numbers per tile, see native/jobs.h. */
+export interface NativeRunResult {
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  readonly folds: Float64Array;
+  readonly cancelled: boolean;
+  readonly nonFinite?: { readonly tile: number; readonly index: number };
+}
+
+/**
+ * The functions of native/addon.cc. They throw (or reject with) an Error whose `code` is the name of the errno,
+ * for example `ENOSPC`, and whose `errno` is its number; a failed read or write of a program adds `tile`, `phase`
+ * (`read` or `write`), `file` (entry of inputs or outputs) and `offset`. `END_OF_FILE` means a read beyond the end.
+ */
+export interface NativeAddon {
+  info(): NativeInfo;
+  /**
+   * Opens `path` below the open directory `directoryFd` for reading, never leaving it (openat2). The descriptor is
+   * non-blocking and may be anything: check for a regular file. Undefined where the kernel lacks the call.
+   */
+  openBeneath(directoryFd: number, path: string): number | undefined;
+  /** Reserves disk blocks for a range and extends the file over it; only extends where reserving is impossible. */
+  preallocate(fd: number, byteOffset: number, byteLength: number): void;
+  /** Swaps two paths in one step. `EINVAL` or `ENOSYS` where the file system cannot. */
+  renameExchange(a: string, b: string): void;
+  /** Shares the blocks of a range with another file. `EOPNOTSUPP`, `EXDEV` or `EINVAL` where that is impossible. */
+  reflinkRange(
+    sourceFd: number,
+    sourceOffset: number,
+    byteLength: number,
+    targetFd: number,
+    targetOffset: number,
+  ): void;
+  /** Starts a program on its own threads. */
+  runProgram(program: NativeProgram): {
+    readonly handle: NativeRun;
+    readonly finished: Promise<NativeRunResult>;
+  };
+  /** Bytes read so far. */
+  progress(run: NativeRun): number;
+  /** Makes every thread stop before its next tile; the promise then resolves with `cancelled`. */
+  cancel(run: NativeRun): void;
+  /** Quantizes one whole tensor in memory on this thread: for tests. Index of the first non-finite element or -1. */
+  quantizeBuffer(
+    isa: string,
+    job: Float64Array,
+    source: Uint8Array,
+    codes: Uint8Array,
+    scales: Uint8Array,
+    zeroPoints: Uint8Array,
+  ): number;
+}
+
+/** What `doctor` tells about the addon. */
+export interface NativeStatus {
+  readonly loaded: boolean;
+  readonly path?: string;
+  /** Why it is not loaded. */
+  readonly reason?: string;
+  /** Instruction set in use. */
+  readonly isa?: string;
+}
+
+interface Loaded {
+  readonly addon?: NativeAddon;
+  readonly status: NativeStatus;
+}
+
+const BORDER_VERSION = 1;
+
+let loaded: Loaded | undefined;
+
+/** True on systems whose C library is musl: their addons differ from those for glibc. */
+function usesMusl(): boolean {
+  if (process.platform !== 'linux') return false;
+  const report = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
+  return report.header?.glibcVersionRuntime === undefined;
+}
+
+/** Places where the addon may be: shipped with the package, else built in this checkout. */
+function candidates(): string[] {
+  // This module is src/native.ts or dist/native.js, so the package is one folder up.
+  const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+  const prebuilds = join(root, 'prebuilds');
+  const paths = [join(root, 'native', 'build', 'Release', 'lathe.node')];
+  if (existsSync(prebuilds)) {
+    const suffix = usesMusl() ? '-musl' : '';
+    paths.unshift(join(prebuilds, `${process.platform}-${process.arch}${suffix}.node`));
+  }
+  return paths.filter((path) => existsSync(path));
+}
+
+function isAddon(value: unknown): value is NativeAddon {
+  return typeof value === 'object' && value !== null && 'info' in value && 'runProgram' in value;
+}
+
+/** The first candidate that loads and speaks this version of the border, or why there is none. */
+function load(): Loaded {
+  const wish = process.env['LATHE_NATIVE'] ?? '';
+  if (!['', 'on', 'off'].includes(wish)) {
+    throw new UsageError('ERR_OPTION', `LATHE_NATIVE is "${wish}"`, { hint: 'use on or off' });
+  }
+  if (wish === 'off') return { status: { loaded: false, reason: 'LATHE_NATIVE=off' } };
+  const require = createRequire(import.meta.url);
+  let reason = 'not built: run npm run build:native';
+  for (const path of candidates()) {
+    try {
+      const addon: unknown = require(path);
+      if (!isAddon(addon) || addon.info().border !== BORDER_VERSION) {
+        reason = `${path} was built from other sources: run npm run build:native`;
+        continue;
+      }
+      return { addon, status: { loaded: true, path, isa: chosenIsa(addon.info()) } };
+    } catch (error) {
+      if (error instanceof UsageError) throw error;
+      reason = `${path}: ${error instanceof Error ? error.message : String(error)}`;
+    }
+  }
+  if (wish === 'on') {
+    throw new ResourceError('ERR_NOT_FOUND', `LATHE_NATIVE=on, but the addon cannot be loaded`, {
+      hint: reason,
+    });
+  }
+  return { status: { loaded: false, reason } };
+}
+
+function chosenIsa(info: NativeInfo): string {
+  const wish = process.env['LATHE_ISA'];
+  if (wish === undefined || wish === '') return info.isa;
+  if (info.supported.includes(wish)) return wish;
+  throw new UsageError('ERR_OPTION', `LATHE_ISA is "${wish}", which this processor does not run`, {
+    hint: `use one of ${info.supported.join(', ')}`,
+  });
+}
+
+/**
+ * The addon, or undefined where it is switched off, not built or does not load (see {@link nativeStatus}). Throws a
+ * UsageError for an unknown `LATHE_NATIVE` or `LATHE_ISA`, a ResourceError when `LATHE_NATIVE=on` cannot be had.
+ */
+export function loadNative(): NativeAddon | undefined {
+  loaded ??= load();
+  return loaded.addon;
+}
+
+/** Whether the addon is in use, from where, with which instruction set, and why not. Same errors as loadNative. */
+export function nativeStatus(): NativeStatus {
+  loaded ??= load();
+  return loaded.status;
+}

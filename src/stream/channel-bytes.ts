@@ -1,0 +1,60 @@
+/** Bytes that a quantized weight takes per channel, and how buffers lie in working memory. Pure. */
+
+import { ceilDiv } from '../bytes.ts';
+import type { FloatTypeCode } from '../kernels/kernel.ts';
+import type { Job } from './program.ts';
+
+/** Bytes of one channel in each output of a quantizer; `zeroPoints` is 0 when there are none. */
+export interface ChannelBytes {
+  readonly codes: number;
+  readonly scales: number;
+  readonly zeroPoints: number;
+}
+
+interface BlockFormat {
+  readonly bits: number;
+  readonly blockSize: number;
+  readonly scaleType: FloatTypeCode;
+  readonly hasZeroPoints: boolean;
+}
+
+/** Bytes of an element: fp32 4, fp16 and bf16 2. */
+export function elementBytes(type: FloatTypeCode): number {
+  return type === 1 ? 4 : 2;
+}
+
+/** Bytes of the first `elements` elements of a channel; layout of native/kernels/kernels.h. */
+export function channelBytes(format: BlockFormat, elements: number): ChannelBytes {
+  const blocks = ceilDiv(elements, format.blockSize);
+  return {
+    codes: blocks * ((format.blockSize * format.bits) / 8),
+    scales: blocks * elementBytes(format.scaleType),
+    zeroPoints: format.hasZeroPoints ? ceilDiv(blocks * format.bits, 8) : 0,
+  };
+}
+
+/** The block format that a quantize or tie-gate job writes or reads. */
+export function blockFormat(job: Extract<Job, { kernel: 'quantize-rtn' | 'tie-gate' }>) {
+  if (job.kernel === 'tie-gate') return job;
+  const { bits, blockSize, type, symmetric } = job.parameters;
+  return { bits, blockSize, scaleType: type, hasZeroPoints: !symmetric };
+}
+
+/** Sum of the three. */
+export function totalBytes(bytes: ChannelBytes): number {
+  return bytes.codes + bytes.scales + bytes.zeroPoints;
+}
+
+/** Next multiple of a cache line: buffers start on one. */
+export function alignLine(byteLength: number): number {
+  return Math.ceil(byteLength / 64) * 64;
+}
+
+/**
+ * Distance of rows in a strip buffer: an odd number of cache lines, so that a column of a strip whose width is a
+ * power of two does not land in a handful of cache sets. The same as in native/program.h.
+ */
+export function paddedStride(rowByteLength: number): number {
+  const lines = Math.ceil(rowByteLength / 64);
+  return (lines % 2 === 0 ? lines + 1 : lines) * 64;
+}

@@ -1,0 +1,98 @@
+/** Runs programs: in the addon where it is loaded, else in TypeScript. The bytes are the same. */
+
+import { CancelledError, FormatError, fromSystemError, UsageError } from '../errors.ts';
+import { loadNative, nativeStatus } from '../native.ts';
+import { combineFolds, type FoldResult } from './folds.ts';
+import { runNative } from './native-executor.ts';
+import { locateNonFinite, type NonFiniteHit } from './non-finite.ts';
+import type { Program } from './program.ts';
+import { isTileFailure, type TileRun } from './tile-run.ts';
+import { runInTypeScript } from './typescript-executor.ts';
+
+/** How source files are read: `mmap` maps contiguous tiles (addon only), `pread` copies them; `auto` is `pread`. */
+export type IoMode = 'auto' | 'mmap' | 'pread';
+
+/** How to run a program. */
+export interface RunOptions {
+  /** Threads, at most those the program was laid out for, which is also the default. One without the addon. */
+  readonly threads?: number;
+  /** Which executor; by default the addon when it is loaded. */
+  readonly executor?: 'native' | 'typescript';
+  readonly io?: IoMode;
+  /** Called at most ten times a second and once at the end. */
+  readonly onProgress?: (bytesDone: number, bytesTotal: number) => void;
+  /** Stops the run before the next tile. */
+  readonly signal?: AbortSignal;
+}
+
+/** What a program found and did. */
+export interface ProgramResult {
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  /** Results of tie gates and comparisons by job index. Complete only when `nonFinite` is undefined. */
+  readonly folds: ReadonlyMap<number, FoldResult>;
+  /**
+   * The NaN or infinity that stopped the program: the outputs are then incomplete. The same hit for any number of
+   * threads, budget and executor.
+   */
+  readonly nonFinite: NonFiniteHit | undefined;
+}
+
+/**
+ * Runs every tile of a program. The files must stay open and inputs must not change meanwhile; outputs are not
+ * synced. Takes the program's memory budget and nothing beyond it.
+ *
+ * Throws a FormatError when an input is shorter than it was, a ResourceError when a read or write fails, a
+ * CancelledError when `signal` fires. What was written then is garbage.
+ */
+export async function runProgram(
+  program: Program,
+  options: RunOptions = {},
+): Promise<ProgramResult> {
+  const { signal, onProgress } = options;
+  if (signal?.aborted) throw new CancelledError();
+  const total = program.inputBytes;
+  const onBytes = onProgress && ((bytes: number) => onProgress(bytes, total));
+  const threads = Math.max(1, Math.min(options.threads ?? program.threads, program.threads));
+  const addon = options.executor === 'typescript' ? undefined : loadNative();
+  if (options.executor === 'native' && addon === undefined) {
+    throw new UsageError('ERR_OPTION', `no native executor: ${nativeStatus().reason}`);
+  }
+  let run: TileRun;
+  try {
+    if (addon) {
+      const isa = nativeStatus().isa ?? addon.info().isa;
+      const mapped = options.io === 'mmap';
+      run = await runNative(addon, program, { threads, mapped, isa, signal, onBytes });
+    } else {
+      run = await runInTypeScript(program, { signal, onBytes });
+    }
+  } catch (error) {
+    throw worded(error, program);
+  }
+  if (run.cancelled) throw new CancelledError();
+  onProgress?.(run.nonFinite ? run.bytesRead : total, total);
+  const { bytesRead, bytesWritten, nonFinite } = run;
+  return {
+    bytesRead,
+    bytesWritten,
+    folds: combineFolds(program, run.folds),
+    nonFinite: nonFinite && locateNonFinite(program, nonFinite.tile, nonFinite.index),
+  };
+}
+
+/** Puts a failure of an executor into words. */
+function worded(error: unknown, program: Program): unknown {
+  if (!isTileFailure(error)) return fromSystemError(error, 'starting to process tensors');
+  const files = error.phase === 'read' ? program.inputs : program.outputs;
+  const path = files[error.file]?.path ?? 'file';
+  if (error.code === 'END_OF_FILE') {
+    return new FormatError(
+      'ERR_CHANGED',
+      `${path}: became shorter while it was read: it ended at byte ${error.offset}`,
+      { hint: 'leave the model alone while it is processed, then try again' },
+    );
+  }
+  const verb = error.phase === 'read' ? 'reading' : 'writing';
+  return fromSystemError(error, `${verb} ${path} at byte ${error.offset}`);
+}

@@ -1,0 +1,227 @@
+/** Tiles of the kernels that compare tensors and write nothing. Pure. */
+
+import type { FileRange } from '../model/tensor-data.ts';
+import { blockFormat, channelBytes, elementBytes, totalBytes } from './channel-bytes.ts';
+import { cutPanels } from './panels.ts';
+import type { CompareJob, TieGateJob, TileInput } from './program.ts';
+import type { ProgramLayout } from './program-layout.ts';
+import { rowTiles } from './row-tiles.ts';
+import { fillSlot, type SlotParts, slotParts } from './slot-parts.ts';
+
+/** What a tie gate reads; `zeroPoints` exactly when the job has them. */
+export interface TieGateRanges {
+  readonly table: FileRange;
+  readonly codes: FileRange;
+  readonly scales: FileRange;
+  readonly zeroPoints?: FileRange;
+}
+
+function encodedRanges({ codes, scales, zeroPoints }: TieGateRanges): FileRange[] {
+  return zeroPoints ? [codes, scales, zeroPoints] : [codes, scales];
+}
+
+function describeGate(job: TieGateJob): string {
+  return `comparing a quantized table of ${job.n} channels of ${job.k} elements (${job.layout})`;
+}
+
+/** A float table stored like the codes, [N, K]. */
+export function layTieGateRows(
+  layout: ProgramLayout,
+  index: number,
+  job: TieGateJob,
+  ranges: TieGateRanges,
+): void {
+  const { n, k, type, blockSize } = job;
+  const size = elementBytes(type);
+  const format = blockFormat(job);
+  const { codes, scales, zeroPoints } = channelBytes(format, k);
+  const whole = [codes, scales, zeroPoints];
+  const bytes = (elements: number) => elements * size + totalBytes(channelBytes(format, elements));
+  const work = { n, k, unit: 2 * blockSize, bytes };
+  for (const extent of rowTiles(work, layout.budget, describeGate(job))) {
+    const { firstChannel, channels, firstElement, elements } = extent;
+    const before = channelBytes(format, firstElement);
+    const beforeParts = [before.codes, before.scales, before.zeroPoints];
+    const part = channelBytes(format, elements);
+    const partBytes = [part.codes, part.scales, part.zeroPoints];
+    const table = layout.input(
+      ranges.table,
+      (firstChannel * k + firstElement) * size,
+      channels * elements * size,
+    );
+    const encoded = encodedRanges(ranges).map((range, i) =>
+      layout.input(
+        range,
+        firstChannel * (whole[i] ?? 0) + (beforeParts[i] ?? 0),
+        channels * (partBytes[i] ?? 0),
+      ),
+    );
+    layout.push({ job: index, ...extent, inputs: [table, ...encoded], outputs: [] });
+  }
+}
+
+/** A float table stored [K, N]: the codes of a panel wait in a slot while its columns pass by in strips. */
+export function layTieGateColumns(
+  layout: ProgramLayout,
+  index: number,
+  copyJob: number,
+  job: TieGateJob,
+  ranges: TieGateRanges,
+): void {
+  const { n, k, type, blockSize } = job;
+  if (n === 0 || k === 0) return;
+  const size = elementBytes(type);
+  const format = blockFormat(job);
+  const whole = channelBytes(format, k);
+  const work = {
+    n,
+    k,
+    elementBytes: size,
+    unit: 2 * blockSize,
+    slotBytesPerChannel: totalBytes(whole),
+    extraBytesPerChannel: (rows: number) => totalBytes(channelBytes(format, rows)),
+  };
+  const panels = cutPanels(work, layout.budget, describeGate(job));
+  for (let firstChannel = 0; firstChannel < n; firstChannel += panels.channels) {
+    const channels = Math.min(panels.channels, n - firstChannel);
+    const parts = slotParts(whole, channels);
+    layout.panels.add(parts.byteLength, (slot) => {
+      const fill = encodedRanges(ranges).flatMap((range, part) =>
+        fillSlot(copyJob, slot, parts, part, (done, length) =>
+          layout.input(range, firstChannel * (parts.strides[part] ?? 0) + done, length),
+        ),
+      );
+      const drain = [];
+      for (let firstElement = 0; firstElement < k; firstElement += panels.rows) {
+        const elements = Math.min(panels.rows, k - firstElement);
+        const before = channelBytes(format, firstElement);
+        const beforeParts = [before.codes, before.scales, before.zeroPoints];
+        const part = channelBytes(format, elements);
+        const partBytes = [part.codes, part.scales, part.zeroPoints];
+        const table = layout.segments(
+          ranges.table,
+          (firstElement * n + firstChannel) * size,
+          channels * size,
+          elements,
+          n * size,
+        );
+        const encoded = encodedRanges(ranges).map((_, i) =>
+          slotInput(slot, parts, i, beforeParts[i] ?? 0, partBytes[i] ?? 0, channels),
+        );
+        const inputs = [table, ...encoded];
+        drain.push({
+          job: index,
+          firstChannel,
+          channels,
+          firstElement,
+          elements,
+          inputs,
+          outputs: [],
+        });
+      }
+      return { fill, drain };
+    });
+  }
+}
+
+/** The piece of every channel of a slot that starts at `before`. */
+function slotInput(
+  slot: number,
+  parts: SlotParts,
+  part: number,
+  before: number,
+  segmentByteLength: number,
+  channels: number,
+): TileInput {
+  return {
+    file: -1 - slot,
+    byteOffset: (parts.offsets[part] ?? 0) + before,
+    segmentByteLength,
+    segments: channels,
+    strideBytes: parts.strides[part] ?? 0,
+  };
+}
+
+function describeCompare(job: CompareJob): string {
+  return `comparing two tensors of ${job.rows} x ${job.columns} elements`;
+}
+
+/** Two tensors in the same order: one flat run of elements. */
+export function layCompareFlat(
+  layout: ProgramLayout,
+  index: number,
+  job: CompareJob,
+  a: FileRange,
+  b: FileRange,
+): void {
+  const size = job.elementBytes;
+  const work = {
+    n: 1,
+    k: job.rows * job.columns,
+    unit: 1,
+    bytes: (elements: number) => 2 * elements * size,
+  };
+  for (const extent of rowTiles(work, layout.budget, describeCompare(job))) {
+    const inputs = [a, b].map((range) =>
+      layout.input(range, extent.firstElement * size, extent.elements * size),
+    );
+    layout.push({ job: index, ...extent, inputs, outputs: [] });
+  }
+}
+
+/** `b` is stored transposed: a panel of its rows waits in a slot while the columns of `a` pass by in strips. */
+export function layCompareColumns(
+  layout: ProgramLayout,
+  index: number,
+  copyJob: number,
+  job: CompareJob,
+  a: FileRange,
+  b: FileRange,
+): void {
+  const { rows: k, columns: n, elementBytes: size } = job;
+  if (n === 0 || k === 0) return;
+  const channelByteLength = k * size;
+  const work = {
+    n,
+    k,
+    elementBytes: size,
+    unit: 64,
+    slotBytesPerChannel: channelByteLength,
+    extraBytesPerChannel: () => 0,
+  };
+  const panels = cutPanels(work, layout.budget, describeCompare(job));
+  for (let firstChannel = 0; firstChannel < n; firstChannel += panels.channels) {
+    const channels = Math.min(panels.channels, n - firstChannel);
+    const parts = slotParts({ codes: channelByteLength, scales: 0, zeroPoints: 0 }, channels);
+    layout.panels.add(parts.byteLength, (slot) => {
+      const fill = fillSlot(copyJob, slot, parts, 0, (done, length) =>
+        layout.input(b, firstChannel * channelByteLength + done, length),
+      );
+      const drain = [];
+      for (let firstElement = 0; firstElement < k; firstElement += panels.rows) {
+        const elements = Math.min(panels.rows, k - firstElement);
+        const strip = layout.segments(
+          a,
+          (firstElement * n + firstChannel) * size,
+          channels * size,
+          elements,
+          n * size,
+        );
+        const inputs = [
+          strip,
+          slotInput(slot, parts, 0, firstElement * size, elements * size, channels),
+        ];
+        drain.push({
+          job: index,
+          firstChannel,
+          channels,
+          firstElement,
+          elements,
+          inputs,
+          outputs: [],
+        });
+      }
+      return { fill, drain };
+    });
+  }
+}

@@ -1,0 +1,83 @@
+/** Runs a program in the addon, on its own threads. */
+
+import type { NativeAddon, NativeProgram } from '../native.ts';
+import type { Job, Program } from './program.ts';
+import type { TileRun } from './tile-run.ts';
+
+// At most ten times a second: progress is for people.
+const PROGRESS_INTERVAL_MS = 100;
+
+/** How a run is watched and stopped. */
+export interface RunControl {
+  readonly threads: number;
+  readonly mapped: boolean;
+  readonly isa: string;
+  readonly signal: AbortSignal | undefined;
+  readonly onBytes: ((bytesRead: number) => void) | undefined;
+}
+
+const KERNEL_IDS = { copy: 0, 'quantize-rtn': 1, 'tie-gate': 2, compare: 3 } as const;
+
+// The fields of struct Job in native/program.h, in their order.
+const JOB_FIELDS = 12;
+
+function jobFields(job: Job): number[] {
+  const kernel = KERNEL_IDS[job.kernel];
+  switch (job.kernel) {
+    case 'copy':
+      return [kernel];
+    case 'quantize-rtn': {
+      const { type, bits, blockSize, symmetric, layout, n, k } = job.parameters;
+      return [kernel, type, bits, blockSize, Number(symmetric), Number(layout === 'columns'), n, k];
+    }
+    case 'tie-gate': {
+      const { type, bits, blockSize, layout, n, k, scaleType, hasZeroPoints } = job;
+      const columns = Number(layout === 'columns');
+      return [kernel, type, bits, blockSize, 0, columns, n, k, scaleType, Number(hasZeroPoints)];
+    }
+    case 'compare': {
+      const { rows, columns, elementBytes, transposed } = job;
+      return [kernel, 0, 0, 0, 0, 0, columns, rows, 0, 0, elementBytes, Number(transposed)];
+    }
+  }
+}
+
+/** Jobs as the addon reads them: twelve numbers each. */
+export function encodeJobs(jobs: readonly Job[]): Float64Array {
+  const words = new Float64Array(jobs.length * JOB_FIELDS);
+  jobs.forEach((job, index) => {
+    words.set(jobFields(job), index * JOB_FIELDS);
+  });
+  return words;
+}
+
+/** Runs all tiles; rejects with a TileFailure when a read or write fails. */
+export async function runNative(
+  addon: NativeAddon,
+  program: Program,
+  control: RunControl,
+): Promise<TileRun> {
+  const encoded: NativeProgram = {
+    jobs: encodeJobs(program.jobs),
+    tiles: program.tiles.words,
+    starts: program.tiles.starts,
+    inputs: Int32Array.from(program.inputs, (file) => file.fd),
+    outputs: Int32Array.from(program.outputs, (file) => file.fd),
+    slots: Float64Array.from(program.slots),
+    scratchBytes: program.scratchBytes,
+    threads: control.threads,
+    mapped: control.mapped,
+    isa: control.isa,
+  };
+  const { handle, finished } = addon.runProgram(encoded);
+  const { signal, onBytes } = control;
+  const cancel = () => addon.cancel(handle);
+  signal?.addEventListener('abort', cancel, { once: true });
+  const timer = onBytes && setInterval(() => onBytes(addon.progress(handle)), PROGRESS_INTERVAL_MS);
+  try {
+    return await finished;
+  } finally {
+    clearInterval(timer);
+    signal?.removeEventListener('abort', cancel);
+  }
+}

@@ -1,0 +1,124 @@
+/** Lays out programs: turns "copy this, quantize that" into tiles that respect a memory budget. Pure. */
+
+import { MIB } from '../bytes.ts';
+import type { QuantizeParameters } from '../kernels/kernel.ts';
+import type { FileRange } from '../model/tensor-data.ts';
+import { blockFormat, channelBytes, elementBytes } from './channel-bytes.ts';
+import {
+  layCompareColumns,
+  layCompareFlat,
+  layTieGateColumns,
+  layTieGateRows,
+  type TieGateRanges,
+} from './fold-tiles.ts';
+import type { CompareJob, OutputPlace, Program, QuantizeJob, TieGateJob } from './program.ts';
+import { COPY_PIECE, ProgramLayout } from './program-layout.ts';
+import { layQuantizeColumns, layQuantizeRows, type QuantizePlaces } from './quantize-tiles.ts';
+
+export type { TieGateRanges } from './fold-tiles.ts';
+export type { QuantizePlaces } from './quantize-tiles.ts';
+
+const COPY_TILE = 4 * MIB;
+
+/**
+ * Collects jobs and makes a Program of them. Work is done roughly in the order it was added; ranges must lie within
+ * their files. Every `add` throws a ResourceError when the work cannot be cut small enough for the budget, and a
+ * RangeError when a range does not have the length its job calls for.
+ */
+export class ProgramBuilder {
+  readonly #layout: ProgramLayout;
+  #copyJob: number | undefined;
+
+  /** `memoryBytes` is `--memory`, all of which the program may use; `threads` the most that will run it. */
+  constructor(options: { readonly memoryBytes: number; readonly threads: number }) {
+    this.#layout = new ProgramLayout(options.memoryBytes, options.threads);
+  }
+
+  /** Copies a range as it is. */
+  addCopy(source: FileRange, place: OutputPlace): void {
+    const layout = this.#layout;
+    const job = this.#copy();
+    // A buffer smaller than a piece holds a whole tile; larger ones are passed piece by piece.
+    const { scratchBytes } = layout.budget;
+    const step = scratchBytes < COPY_PIECE ? Math.max(1, scratchBytes) : COPY_TILE;
+    for (let done = 0; done < source.byteLength; done += step) {
+      const byteLength = Math.min(step, source.byteLength - done);
+      layout.push({
+        job,
+        firstChannel: 0,
+        channels: 0,
+        firstElement: 0,
+        elements: 0,
+        inputs: [layout.input(source, done, byteLength)],
+        outputs: [layout.output(place, done)],
+      });
+    }
+  }
+
+  /** Quantizes a weight; gives the index of its job, by which ProgramResult.nonFinite names it. */
+  addQuantize(parameters: QuantizeParameters, source: FileRange, places: QuantizePlaces): number {
+    const { n, k, type, layout, symmetric } = parameters;
+    expectLength(source, n * k * elementBytes(type), 'weight');
+    expectPresence(places.zeroPoints, !symmetric);
+    const job: QuantizeJob = { kernel: 'quantize-rtn', parameters };
+    const index = this.#layout.addJob(job);
+    if (layout === 'rows') layQuantizeRows(this.#layout, index, job, source, places);
+    else layQuantizeColumns(this.#layout, index, this.#copy(), job, source, places);
+    return index;
+  }
+
+  /** Checks a quantized table against a float one; gives the index of its job in ProgramResult.folds. */
+  addTieGate(parameters: Omit<TieGateJob, 'kernel'>, ranges: TieGateRanges): number {
+    const job: TieGateJob = { kernel: 'tie-gate', ...parameters };
+    const { n, k, type, hasZeroPoints } = job;
+    const whole = channelBytes(blockFormat(job), k);
+    expectLength(ranges.table, n * k * elementBytes(type), 'table');
+    expectLength(ranges.codes, n * whole.codes, 'codes');
+    expectLength(ranges.scales, n * whole.scales, 'scales');
+    expectPresence(ranges.zeroPoints, hasZeroPoints);
+    if (ranges.zeroPoints) expectLength(ranges.zeroPoints, n * whole.zeroPoints, 'zero points');
+    const index = this.#layout.addJob(job);
+    if (job.layout === 'rows') layTieGateRows(this.#layout, index, job, ranges);
+    else layTieGateColumns(this.#layout, index, this.#copy(), job, ranges);
+    return index;
+  }
+
+  /** Compares two ranges element by element; gives the index of its job in ProgramResult.folds. */
+  addCompare(parameters: Omit<CompareJob, 'kernel'>, a: FileRange, b: FileRange): number {
+    const { rows, columns, elementBytes: size } = parameters;
+    expectLength(a, rows * columns * size, 'first tensor');
+    expectLength(b, rows * columns * size, 'second tensor');
+    // A matrix with one row or column is its own transpose.
+    const transposed = parameters.transposed && rows > 1 && columns > 1;
+    const job: CompareJob = { kernel: 'compare', ...parameters, transposed };
+    const index = this.#layout.addJob(job);
+    if (transposed) layCompareColumns(this.#layout, index, this.#copy(), job, a, b);
+    else layCompareFlat(this.#layout, index, job, a, b);
+    return index;
+  }
+
+  /** The program. The builder must not be used afterwards. */
+  finish(): Program {
+    return this.#layout.finish();
+  }
+
+  #copy(): number {
+    this.#copyJob ??= this.#layout.addJob({ kernel: 'copy' });
+    return this.#copyJob;
+  }
+}
+
+function expectLength(range: FileRange, byteLength: number, what: string): void {
+  if (range.byteLength !== byteLength) {
+    throw new RangeError(`${what} of ${range.byteLength} bytes, expected ${byteLength}`);
+  }
+  if (range.byteOffset < 0 || range.byteOffset + byteLength > range.file.byteLength) {
+    throw new RangeError(`${what} lies outside ${range.file.path}`);
+  }
+}
+
+function expectPresence(zeroPoints: unknown, expected: boolean): void {
+  if ((zeroPoints !== undefined) !== expected) {
+    throw new RangeError(`zero points are ${expected ? 'missing' : 'not part of this format'}`);
+  }
+}

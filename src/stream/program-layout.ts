@@ -1,0 +1,120 @@
+/** The program under construction: files, tiles and what they need. Pure; ProgramBuilder is its face. */
+
+import type { FileRange, SourceFile } from '../model/tensor-data.ts';
+import { type Budget, divideBudget } from './budget.ts';
+import { alignLine, blockFormat, channelBytes, paddedStride } from './channel-bytes.ts';
+import { PanelQueue, type UnorderedTile } from './panel-queue.ts';
+import type { Job, OutputFile, OutputPlace, Program, TileInput, TileOutput } from './program.ts';
+import { TileList } from './tile-list.ts';
+
+/** A copy between files passes through a buffer of this size (kWritePiece in native/io.h). */
+export const COPY_PIECE = 256 * 1024;
+
+/** Working memory a tile takes on its thread, in bytes. The addon computes the same (native/program.cc). */
+export function scratchNeeded(job: Job, tile: UnorderedTile): number {
+  const [first] = tile.inputs;
+  if (job.kernel === 'copy') {
+    const buffered = (first?.file ?? -1) >= 0 && (tile.outputs[0]?.file ?? -1) >= 0;
+    return buffered ? Math.min(COPY_PIECE, first?.segmentByteLength ?? 0) : 0;
+  }
+  let bytes = 0;
+  tile.inputs.forEach((input, position) => {
+    const strided = input.segments > 1;
+    const compact = job.kernel === 'tie-gate' && position > 0;
+    if (input.file < 0) {
+      if (strided && compact) bytes += alignLine(input.segments * input.segmentByteLength);
+      return;
+    }
+    const stride = strided ? paddedStride(input.segmentByteLength) : input.segmentByteLength;
+    bytes += alignLine(input.segments * stride);
+  });
+  if (job.kernel === 'quantize-rtn' && job.parameters.layout === 'rows') {
+    const { codes, scales, zeroPoints } = channelBytes(blockFormat(job), tile.elements);
+    for (const part of [codes, scales, zeroPoints]) bytes += alignLine(tile.channels * part);
+  }
+  return bytes;
+}
+
+/** Interns files, appends tiles and keeps account of memory. */
+export class ProgramLayout {
+  readonly budget: Budget;
+  readonly panels: PanelQueue;
+  readonly #jobs: Job[] = [];
+  readonly #tiles = new TileList();
+  readonly #inputs = new Map<SourceFile, number>();
+  readonly #outputs = new Map<OutputFile, number>();
+  #scratchBytes = 0;
+  #inputBytes = 0;
+
+  constructor(memoryBytes: number, threads: number) {
+    this.budget = divideBudget(memoryBytes, threads);
+    this.panels = new PanelQueue((tile, after) => this.push(tile, after));
+  }
+
+  /** Appends a job and gives its index. */
+  addJob(job: Job): number {
+    return this.#jobs.push(job) - 1;
+  }
+
+  /** Appends a tile that waits for the first `after`; gives the number of tiles. */
+  push(tile: UnorderedTile, after = 0): number {
+    const job = this.#jobs[tile.job];
+    if (job === undefined) throw new RangeError(`no job ${tile.job}`);
+    this.#scratchBytes = Math.max(this.#scratchBytes, scratchNeeded(job, tile));
+    for (const input of tile.inputs) {
+      if (input.file >= 0) this.#inputBytes += input.segments * input.segmentByteLength;
+    }
+    this.#tiles.push({ ...tile, after });
+    return this.#tiles.length;
+  }
+
+  /** A contiguous part of a range. */
+  input(range: FileRange, byteOffset: number, byteLength: number): TileInput {
+    return this.segments(range, byteOffset, byteLength, 1, byteLength);
+  }
+
+  /** Runs of bytes of a range, `strideBytes` apart. */
+  segments(
+    range: FileRange,
+    byteOffset: number,
+    segmentByteLength: number,
+    segments: number,
+    strideBytes: number,
+  ): TileInput {
+    const file = intern(this.#inputs, range.file);
+    const start = range.byteOffset + byteOffset;
+    return { file, byteOffset: start, segmentByteLength, segments, strideBytes };
+  }
+
+  /** A place in an output file, `byteOffset` further on. */
+  output(place: OutputPlace, byteOffset: number): TileOutput {
+    const file = intern(this.#outputs, place.file);
+    return { file, byteOffset: place.byteOffset + byteOffset };
+  }
+
+  finish(): Program {
+    this.panels.flush();
+    const { memoryBytes, threads } = this.budget;
+    const slots = this.panels.slotBytes;
+    const used = slots.reduce((sum, bytes) => sum + bytes, 0) + threads * this.#scratchBytes;
+    if (used > memoryBytes) throw new RangeError(`tiles need ${used} of ${memoryBytes} bytes`);
+    return {
+      jobs: this.#jobs,
+      tiles: this.#tiles,
+      inputs: [...this.#inputs.keys()],
+      outputs: [...this.#outputs.keys()],
+      slots,
+      scratchBytes: this.#scratchBytes,
+      threads,
+      memoryBytes,
+      inputBytes: this.#inputBytes,
+    };
+  }
+}
+
+function intern<File>(files: Map<File, number>, file: File): number {
+  const known = files.get(file);
+  if (known !== undefined) return known;
+  files.set(file, files.size);
+  return files.size - 1;
+}

@@ -1,0 +1,131 @@
+/** Tiles of the quantizers. Pure. */
+
+import type { FileRange } from '../model/tensor-data.ts';
+import { blockFormat, channelBytes, elementBytes, totalBytes } from './channel-bytes.ts';
+import { cutPanels } from './panels.ts';
+import type { OutputPlace, QuantizeJob } from './program.ts';
+import type { ProgramLayout } from './program-layout.ts';
+import { rowTiles } from './row-tiles.ts';
+import { drainSlot, slotParts } from './slot-parts.ts';
+
+/** Where the three results of a quantizer go; `zeroPoints` exactly when it is asymmetric. */
+export interface QuantizePlaces {
+  readonly codes: OutputPlace;
+  readonly scales: OutputPlace;
+  readonly zeroPoints?: OutputPlace;
+}
+
+/** Places in the order of a tile's outputs. */
+function placeList({ codes, scales, zeroPoints }: QuantizePlaces): OutputPlace[] {
+  return zeroPoints ? [codes, scales, zeroPoints] : [codes, scales];
+}
+
+function describe(job: QuantizeJob): string {
+  const { n, k, layout } = job.parameters;
+  return `quantizing a weight of ${n} channels of ${k} elements (${layout})`;
+}
+
+/**
+ * A weight stored [N, K]: whole channels, or parts of one that end on a pair of blocks, because two 4-bit zero points
+ * share a byte.
+ */
+export function layQuantizeRows(
+  layout: ProgramLayout,
+  index: number,
+  job: QuantizeJob,
+  source: FileRange,
+  places: QuantizePlaces,
+): void {
+  const { n, k, type, blockSize } = job.parameters;
+  const size = elementBytes(type);
+  const format = blockFormat(job);
+  const whole = channelBytes(format, k);
+  const wholeParts = [whole.codes, whole.scales, whole.zeroPoints];
+  const bytes = (elements: number) => elements * size + totalBytes(channelBytes(format, elements));
+  for (const extent of rowTiles(
+    { n, k, unit: 2 * blockSize, bytes },
+    layout.budget,
+    describe(job),
+  )) {
+    const { firstChannel, channels, firstElement, elements } = extent;
+    const before = channelBytes(format, firstElement);
+    const beforeParts = [before.codes, before.scales, before.zeroPoints];
+    layout.push({
+      job: index,
+      ...extent,
+      inputs: [
+        layout.input(source, (firstChannel * k + firstElement) * size, channels * elements * size),
+      ],
+      outputs: placeList(places).map((place, part) =>
+        layout.output(place, firstChannel * (wholeParts[part] ?? 0) + (beforeParts[part] ?? 0)),
+      ),
+    });
+  }
+}
+
+/** A weight stored [K, N]: strips of a panel of columns meet in a slot, which is written when it is complete. */
+export function layQuantizeColumns(
+  layout: ProgramLayout,
+  index: number,
+  copyJob: number,
+  job: QuantizeJob,
+  source: FileRange,
+  places: QuantizePlaces,
+): void {
+  const { n, k, type, blockSize } = job.parameters;
+  if (n === 0 || k === 0) return;
+  const size = elementBytes(type);
+  const format = blockFormat(job);
+  const whole = channelBytes(format, k);
+  const cut = cutPanels(
+    {
+      n,
+      k,
+      elementBytes: size,
+      unit: 2 * blockSize,
+      slotBytesPerChannel: totalBytes(whole),
+      extraBytesPerChannel: () => 0,
+    },
+    layout.budget,
+    describe(job),
+  );
+  const targets = placeList(places);
+  for (let firstChannel = 0; firstChannel < n; firstChannel += cut.channels) {
+    const channels = Math.min(cut.channels, n - firstChannel);
+    const parts = slotParts(whole, channels);
+    layout.panels.add(parts.byteLength, (slot) => {
+      const fill = [];
+      for (let firstElement = 0; firstElement < k; firstElement += cut.rows) {
+        const elements = Math.min(cut.rows, k - firstElement);
+        const before = channelBytes(format, firstElement);
+        const beforeParts = [before.codes, before.scales, before.zeroPoints];
+        fill.push({
+          job: index,
+          firstChannel,
+          channels,
+          firstElement,
+          elements,
+          inputs: [
+            layout.segments(
+              source,
+              (firstElement * n + firstChannel) * size,
+              channels * size,
+              elements,
+              n * size,
+            ),
+          ],
+          outputs: targets.map((_, part) => ({
+            file: -1 - slot,
+            byteOffset: (parts.offsets[part] ?? 0) + (beforeParts[part] ?? 0),
+          })),
+        });
+      }
+      const drain = targets.flatMap((place, part) =>
+        drainSlot(copyJob, slot, parts, part, (done) =>
+          layout.output(place, firstChannel * (parts.strides[part] ?? 0) + done),
+        ),
+      );
+      return { fill, drain };
+    });
+  }
+}

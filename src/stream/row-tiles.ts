@@ -1,0 +1,60 @@
+/** Cuts work on contiguous channels into tiles: whole channels, or parts of one where a channel is large. Pure. */
+
+import { ceilDiv, MIB } from '../bytes.ts';
+import { type Budget, budgetError } from './budget.ts';
+
+// Bytes a tile works on. Measured end to end: 256 KB to 4 MB differ by 15 %.
+const TILE_BYTES = 2 * MIB;
+
+// Each of a tile's buffers starts on a cache line.
+const ALIGNMENT_SLACK = 4 * 64;
+
+/** Channels and elements a tile covers. */
+export interface Extent {
+  readonly firstChannel: number;
+  readonly channels: number;
+  readonly firstElement: number;
+  readonly elements: number;
+}
+
+/** Work on `n` channels of `k` elements each. */
+export interface RowWork {
+  readonly n: number;
+  readonly k: number;
+  /** A channel may be cut at multiples of this many elements. */
+  readonly unit: number;
+  /** Working memory, in bytes, for this many elements of one channel. */
+  readonly bytes: (elements: number) => number;
+}
+
+/**
+ * Tiles in channel order, each within the scratch of `budget`. Throws a ResourceError that names `what` when not
+ * even `unit` elements fit.
+ */
+export function* rowTiles(work: RowWork, budget: Budget, what: string): Generator<Extent> {
+  const { n, k, unit, bytes } = work;
+  if (n === 0 || k === 0) return;
+  const limit = Math.min(TILE_BYTES, budget.scratchBytes - ALIGNMENT_SLACK);
+  const perChannel = bytes(k);
+  if (perChannel <= limit) {
+    const step = Math.floor(limit / perChannel);
+    for (let first = 0; first < n; first += step) {
+      const channels = Math.min(step, n - first);
+      yield { firstChannel: first, channels, firstElement: 0, elements: k };
+    }
+    return;
+  }
+  const units = Math.floor(limit / bytes(unit));
+  if (units < 1) {
+    throw budgetError(what, budget, 2 * budget.threads * (bytes(unit) + ALIGNMENT_SLACK + 64));
+  }
+  // Equal parts: a last part of a few elements costs as much as a whole one.
+  const parts = ceilDiv(k, units * unit);
+  const step = ceilDiv(ceilDiv(k, parts), unit) * unit;
+  for (let channel = 0; channel < n; channel++) {
+    for (let first = 0; first < k; first += step) {
+      const elements = Math.min(step, k - first);
+      yield { firstChannel: channel, channels: 1, firstElement: first, elements };
+    }
+  }
+}

@@ -1,0 +1,138 @@
+/** Runs a program without the addon: the same tiles, one after another, yielding to the event loop between them. */
+
+import { readSync, writeSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
+import { hasErrno } from '../errors.ts';
+import type { Program, TileInput, TileOutput } from './program.ts';
+import { COPY_PIECE } from './program-layout.ts';
+import { runTileKernel, type TileIo } from './tile-kernels.ts';
+import { FOLD_FIELDS, type TileFailure, type TileRun } from './tile-run.ts';
+
+const PROGRESS_INTERVAL_MS = 100;
+
+interface SerialControl {
+  readonly signal: AbortSignal | undefined;
+  readonly onBytes: ((bytesRead: number) => void) | undefined;
+}
+
+/** Runs all tiles on this thread; throws a TileFailure when a read or write fails. */
+export async function runInTypeScript(program: Program, control: SerialControl): Promise<TileRun> {
+  const { signal, onBytes } = control;
+  const machine = new SerialMachine(program);
+  const { tiles, jobs } = program;
+  const hasFolds = jobs.some((job) => job.kernel === 'tie-gate' || job.kernel === 'compare');
+  const folds = new Float64Array(hasFolds ? tiles.length * FOLD_FIELDS : 0);
+  let nonFinite: TileRun['nonFinite'];
+  let reported = performance.now();
+  for (let index = 0; index < tiles.length && !signal?.aborted; index++) {
+    const tile = tiles.at(index);
+    const job = jobs[tile.job];
+    if (job === undefined) throw new RangeError(`no job ${tile.job}`);
+    machine.enter(index);
+    const { hit, fold } = runTileKernel(job, tile, machine);
+    if (hit >= 0) {
+      nonFinite = { tile: index, index: hit };
+      break;
+    }
+    if (fold) folds.set(fold, index * FOLD_FIELDS);
+    if (onBytes && performance.now() - reported >= PROGRESS_INTERVAL_MS) {
+      reported = performance.now();
+      onBytes(machine.bytesRead);
+    }
+    await setImmediate();
+  }
+  const { bytesRead, bytesWritten } = machine;
+  const cancelled = signal?.aborted === true;
+  return { bytesRead, bytesWritten, folds, cancelled, ...(nonFinite && { nonFinite }) };
+}
+
+/** Slots, scratch memory and files of a program. */
+class SerialMachine implements TileIo {
+  bytesRead = 0;
+  bytesWritten = 0;
+  readonly #program: Program;
+  readonly #slots: readonly Uint8Array[];
+  readonly #scratch: Uint8Array;
+  #used = 0;
+  #tile = 0;
+
+  constructor(program: Program) {
+    this.#program = program;
+    this.#slots = program.slots.map((byteLength) => new Uint8Array(byteLength));
+    this.#scratch = new Uint8Array(program.scratchBytes);
+  }
+
+  /** Starts a tile: scratch memory is free again. */
+  enter(tile: number): void {
+    this.#tile = tile;
+    this.#used = 0;
+  }
+
+  slot(place: TileInput | TileOutput): Uint8Array {
+    const slot = this.#slots[-1 - place.file];
+    if (slot === undefined) throw new RangeError(`no slot ${-1 - place.file}`);
+    return slot.subarray(place.byteOffset);
+  }
+
+  take(byteLength: number): Uint8Array {
+    const start = this.#used;
+    this.#used = Math.ceil((start + byteLength) / 64) * 64;
+    if (start + byteLength > this.#scratch.length)
+      throw new RangeError('a tile outgrew its scratch');
+    return this.#scratch.subarray(start, start + byteLength);
+  }
+
+  read(input: TileInput, to: Uint8Array, strideBytes: number): void {
+    const fd = this.#program.inputs[input.file]?.fd ?? -1;
+    // Runs that touch each other both in the file and in memory are one run.
+    const dense =
+      input.strideBytes === input.segmentByteLength && strideBytes === input.strideBytes;
+    const runs = dense ? 1 : input.segments;
+    const byteLength = dense ? input.segments * input.segmentByteLength : input.segmentByteLength;
+    for (let i = 0; i < runs; i++) {
+      const position = input.byteOffset + i * input.strideBytes;
+      this.#readRun(input.file, fd, to, i * strideBytes, byteLength, position);
+    }
+    this.bytesRead += runs * byteLength;
+  }
+
+  #readRun(
+    file: number,
+    fd: number,
+    to: Uint8Array,
+    start: number,
+    byteLength: number,
+    position: number,
+  ): void {
+    for (let done = 0; done < byteLength; ) {
+      const at = position + done;
+      const got = this.#attempt('read', file, at, () =>
+        readSync(fd, to, start + done, byteLength - done, at),
+      );
+      if (got === 0) throw this.#failure('read', file, at, 'END_OF_FILE');
+      done += got;
+    }
+  }
+
+  write(output: TileOutput, from: Uint8Array): void {
+    const fd = this.#program.outputs[output.file]?.fd ?? -1;
+    for (let done = 0; done < from.length; ) {
+      const at = output.byteOffset + done;
+      const length = Math.min(COPY_PIECE, from.length - done);
+      done += this.#attempt('write', output.file, at, () => writeSync(fd, from, done, length, at));
+    }
+    this.bytesWritten += from.length;
+  }
+
+  #attempt(phase: 'read' | 'write', file: number, offset: number, call: () => number): number {
+    try {
+      return call();
+    } catch (error) {
+      throw hasErrno(error) ? this.#failure(phase, file, offset, error.code) : error;
+    }
+  }
+
+  #failure(phase: 'read' | 'write', file: number, offset: number, code: string): TileFailure {
+    return Object.assign(new Error(code), { code, phase, file, offset, tile: this.#tile });
+  }
+}
