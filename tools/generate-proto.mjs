@@ -45,10 +45,7 @@ function generate(directory, name, option) {
 
 /** @param {string} generated */
 function declarations(generated) {
-  return generated
-    .replace(/^ *\/\*\*[\s\S]*?\*\/\n/gm, '')
-    .replace(/\n\n+/g, '\n')
-    .replace('import Long = require("long");', 'import type Long from "long";');
+  return generated.replace(/^ *\/\*\*[\s\S]*?\*\/\n/gm, '').replace(/\n\n+/g, '\n');
 }
 
 const scratch = mkdtempSync(join(tmpdir(), 'onnx-lathe-proto-'));

@@ -1,6 +1,6 @@
 // Generated from onnx.proto by tools/generate-proto.mjs. Do not edit.
 import * as $protobuf from "protobufjs/minimal.js";
-import type Long from "long";
+import Long = require("long");
 export namespace onnx {
     interface IStringStringEntryProto extends onnx.StringStringEntryProto.$Properties {
     }

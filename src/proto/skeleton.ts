@@ -1,0 +1,126 @@
+/** The skeleton of a serialized model: the same message without its large tensor payloads. */
+
+import type { PayloadField } from './layout.ts';
+import { PAYLOAD_THRESHOLD } from './limits.ts';
+import { PayloadTokens } from './token.ts';
+import type { ModelVisitor } from './walk.ts';
+import { walkModel } from './walk.ts';
+import type { ByteReader } from './wire.ts';
+import { varintByteLength, WireReader, writeVarint } from './wire.ts';
+
+/** A run of tensor bytes in the file that was scanned: little-endian and packed, whichever field holds it. */
+export interface Payload {
+  readonly byteOffset: number;
+  readonly byteLength: number;
+  readonly field: PayloadField;
+}
+
+/** A serialized model whose large payloads are replaced by tokens. */
+export interface Skeleton {
+  /** A valid ModelProto. Lengths of messages that lost a payload are varints padded to their former width. */
+  readonly bytes: Uint8Array;
+  /** What was left out, by token number; the order of the file. */
+  readonly payloads: readonly Payload[];
+  readonly tokens: PayloadTokens;
+}
+
+/** The length varint of an open message: where it is kept, how wide it is, and what the message said. */
+interface OpenMessage {
+  keptOffset: number;
+  width: number;
+  byteLength: number;
+  /** Bytes left out before the message began. */
+  savedBefore: number;
+  /** Field left out of this tensor. */
+  elided: PayloadField | undefined;
+}
+
+class Elision implements ModelVisitor {
+  readonly payloads: Payload[] = [];
+  readonly tokens = new PayloadTokens();
+  merges = false;
+  typedPayloads = false;
+  readonly #reader: WireReader;
+  readonly #elideTyped: boolean;
+  readonly #open: OpenMessage[] = [];
+  #depth = 0;
+  #saved = 0;
+
+  constructor(reader: WireReader, elideTyped: boolean) {
+    this.#reader = reader;
+    this.#elideTyped = elideTyped;
+  }
+
+  enter(lengthOffset: number, byteLength: number): void {
+    const width = this.#reader.byteOffset - lengthOffset;
+    const keptOffset = this.#reader.keptLength - width;
+    const message = this.#open[this.#depth++];
+    if (message === undefined) {
+      const savedBefore = this.#saved;
+      this.#open.push({ keptOffset, width, byteLength, savedBefore, elided: undefined });
+      return;
+    }
+    message.keptOffset = keptOffset;
+    message.width = width;
+    message.byteLength = byteLength;
+    message.savedBefore = this.#saved;
+    message.elided = undefined;
+  }
+
+  leave(): void {
+    const message = this.#open[--this.#depth] as OpenMessage;
+    const saved = this.#saved - message.savedBefore;
+    if (saved > 0) {
+      this.#reader.patchLength(message.keptOffset, message.byteLength - saved, message.width);
+    }
+  }
+
+  payload(field: PayloadField, lengthOffset: number, byteLength: number): boolean {
+    if (byteLength < PAYLOAD_THRESHOLD) return false;
+    if (field !== 'raw_data' && !this.#elideTyped) return false;
+    // One field of a tensor is left out at most, so that a tensor has one payload. Of two raw_data the last counts.
+    const tensor = this.#open[this.#depth - 1] as OpenMessage;
+    if (tensor.elided !== undefined && (tensor.elided !== field || field !== 'raw_data'))
+      return false;
+    tensor.elided = field;
+    const token = this.tokens.bytes(field, this.payloads.length);
+    const standIn = new Uint8Array(varintByteLength(token.length) + token.length);
+    writeVarint(standIn, 0, token.length, standIn.length - token.length);
+    standIn.set(token, standIn.length - token.length);
+    const byteOffset = this.#reader.byteOffset;
+    this.#reader.replace(lengthOffset, byteLength, standIn);
+    this.#saved += byteOffset + byteLength - lengthOffset - standIn.length;
+    this.payloads.push({ byteOffset, byteLength, field });
+    if (field !== 'raw_data') this.typedPayloads = true;
+    return true;
+  }
+
+  merge(): void {
+    this.merges = true;
+  }
+}
+
+/**
+ * Reads a model and leaves out every `raw_data` and every packed, undivided `float_data` or `double_data` of at
+ * least {@link PAYLOAD_THRESHOLD} bytes, wherever a tensor can sit. Payloads are not read, except those that share
+ * a read of at most 1 MiB with something else. Memory: the skeleton, twice while it grows. A source of at most
+ * 1 MiB that has nothing to leave out is returned as it was read.
+ *
+ * Throws a FormatError that names the offset where the source is no protobuf message, is cut off, or is beyond the
+ * limits.
+ * @param name the file's name for messages
+ */
+export function scanSkeleton(source: ByteReader, name: string): Skeleton {
+  const skeleton = scan(source, name, true);
+  // protobuf joins the numbers of a tensor that comes in pieces. Tokens cannot be joined: such a file, which no
+  // writer produces, keeps its numbers.
+  return skeleton ?? (scan(source, name, false) as Skeleton);
+}
+
+function scan(source: ByteReader, name: string, elideTyped: boolean): Skeleton | undefined {
+  const reader = new WireReader(source, name);
+  const elision = new Elision(reader, elideTyped);
+  walkModel(reader, source.byteLength, elision);
+  if (elision.merges && elision.typedPayloads) return undefined;
+  return { bytes: reader.finish(), payloads: elision.payloads, tokens: elision.tokens };
+}
