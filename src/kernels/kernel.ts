@@ -3,7 +3,9 @@
  * same ids and the same results, bit for bit.
  */
 
-import type { DTypeCode } from '../dtypes.ts';
+import { ceilDiv, multiplySizes } from '../bytes.ts';
+import { DType, type DTypeCode, denseByteLength } from '../dtypes.ts';
+import { UsageError } from '../errors.ts';
 
 /** How a 2-D weight lies in its source: `rows` = [N, K] (a channel is contiguous), `columns` = [K, N]. */
 export type WeightLayout = 'rows' | 'columns';
@@ -31,4 +33,74 @@ export interface QuantizeParameters {
   readonly n: number;
   /** Elements per channel. */
   readonly k: number;
+}
+
+/** Sizes that follow from {@link QuantizeParameters}, per channel. */
+export interface QuantizedChannel {
+  /** Blocks of a channel: ceil(k / blockSize). */
+  readonly blocks: number;
+  /** Bytes of one block's codes. */
+  readonly blobByteLength: number;
+  readonly codesByteLength: number;
+  readonly scalesByteLength: number;
+  /** Bytes of a channel's packed zero points, whether or not they are stored. */
+  readonly zeroPointsByteLength: number;
+}
+
+/** How much one channel of a quantized weight takes. */
+export function quantizedChannel(
+  parameters: Pick<QuantizeParameters, 'type' | 'bits' | 'blockSize' | 'k'>,
+): QuantizedChannel {
+  const { type, bits, blockSize, k } = parameters;
+  const blocks = ceilDiv(k, blockSize);
+  const blobByteLength = (blockSize * bits) / 8;
+  return {
+    blocks,
+    blobByteLength,
+    codesByteLength: blocks * blobByteLength,
+    scalesByteLength: blocks * (type === DType.FLOAT ? 4 : 2),
+    zeroPointsByteLength: ceilDiv(blocks * bits, 8),
+  };
+}
+
+/**
+ * Outputs of `quantize-rtn`, in order: codes UINT8 [n, kBlocks, blob], scales [n, kBlocks] in the source's type and,
+ * unless symmetric, zero points UINT8 [n, ceil(kBlocks * bits / 8)]. Throws a {@link UsageError} for parameters that
+ * no kernel takes, a FormatError when a size goes beyond 2^53-1.
+ */
+export function quantizeOutputs(parameters: QuantizeParameters): OutputSpec[] {
+  checkQuantizeParameters(parameters);
+  const { type, n, symmetric } = parameters;
+  const channel = quantizedChannel(parameters);
+  const outputs = [
+    output('codes', DType.UINT8, [n, channel.blocks, channel.blobByteLength]),
+    output('scales', type, [n, channel.blocks]),
+  ];
+  if (!symmetric)
+    outputs.push(output('zeroPoints', DType.UINT8, [n, channel.zeroPointsByteLength]));
+  return outputs;
+}
+
+function output(role: OutputSpec['role'], dtype: DTypeCode, dims: readonly number[]): OutputSpec {
+  const byteLength = denseByteLength(dtype, dims, `the ${role}`) ?? 0;
+  return { role, dtype, dims, byteLength };
+}
+
+function checkQuantizeParameters(parameters: QuantizeParameters): void {
+  const { type, bits, blockSize, n, k } = parameters;
+  const refuse = (what: string, received: unknown, allowed: string): never => {
+    throw new UsageError('ERR_OPTION', `${what} is ${received}`, { hint: `use ${allowed}` });
+  };
+  if (![1, 10, 16].includes(type)) refuse('the source type', type, 'fp32, fp16 or bf16');
+  if (![4, 8].includes(bits)) refuse('bits', bits, '4 or 8');
+  if (![16, 32, 64, 128, 256].includes(blockSize)) {
+    refuse('the block size', blockSize, '16, 32, 64, 128 or 256');
+  }
+  for (const [what, value] of [
+    ['the number of channels', n],
+    ['the number of elements per channel', k],
+  ] as const) {
+    if (!Number.isSafeInteger(value) || value < 1) refuse(what, value, 'a positive integer');
+  }
+  multiplySizes(n, k, 'the element count of the weight');
 }

@@ -1,0 +1,49 @@
+/** What quantized bytes stand for: codes unpacked, blocks back to numbers. Pure. */
+
+import { decodeFloats } from './float-types.ts';
+import { type QuantizeParameters, quantizedChannel } from './kernel.ts';
+
+/** Code `index` of a run of packed codes or zero points: low bits first. */
+export function codeAt(packed: Uint8Array, bits: 4 | 8, index: number): number {
+  if (bits === 8) return packed[index] as number;
+  return ((packed[index >> 1] as number) >> ((index & 1) * 4)) & 15;
+}
+
+/** The first `count` codes of a run of packed codes or zero points, one byte each. */
+export function unpackCodes(packed: Uint8Array, bits: 4 | 8, count: number): Uint8Array {
+  return Uint8Array.from({ length: count }, (_, index) => codeAt(packed, bits, index));
+}
+
+/** The three parts of a quantized weight, laid out as `quantizeOutputs` says. */
+export interface QuantizedWeight {
+  readonly codes: Uint8Array;
+  readonly scales: Uint8Array;
+  /** Undefined: every zero point is 2^(bits-1). */
+  readonly zeroPoints: Uint8Array | undefined;
+}
+
+/**
+ * The numbers a quantized weight stands for, channel by channel ([n, k], whatever the source's layout was):
+ * (code - zeroPoint) * scale, in binary32.
+ */
+export function dequantize(
+  parameters: Pick<QuantizeParameters, 'type' | 'bits' | 'blockSize' | 'n' | 'k'>,
+  weight: QuantizedWeight,
+): Float32Array {
+  const { type, bits, blockSize, n, k } = parameters;
+  const channel = quantizedChannel(parameters);
+  const scales = decodeFloats(type, weight.scales);
+  const values = new Float32Array(n * k);
+  for (let c = 0; c < n; c++) {
+    const codes = weight.codes.subarray(c * channel.codesByteLength);
+    const zeroPoints = weight.zeroPoints?.subarray(c * channel.zeroPointsByteLength);
+    for (let i = 0; i < k; i++) {
+      const block = Math.floor(i / blockSize);
+      const zeroPoint =
+        zeroPoints === undefined ? 2 ** (bits - 1) : codeAt(zeroPoints, bits, block);
+      const scale = scales[c * channel.blocks + block] as number;
+      values[c * k + i] = (codeAt(codes, bits, i) - zeroPoint) * scale;
+    }
+  }
+  return values;
+}
