@@ -1,0 +1,85 @@
+/** What the commit asks of the disk: room for the output, and bytes that survive a power cut. */
+
+import { statfsSync } from 'node:fs';
+import { open, readdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { formatSize } from '../bytes.ts';
+import { fromSystemError, hasErrno, ResourceError } from '../errors.ts';
+
+/** Free bytes for this user on the file system of `path` or its nearest existing ancestor; `undefined` if unknown. */
+export function freeSpace(path: string): bigint | undefined {
+  try {
+    const stats = statfsSync(path, { bigint: true });
+    // Some network and user-space file systems have no figures and report zero blocks in total.
+    return stats.blocks === 0n ? undefined : stats.bavail * stats.bsize;
+  } catch (error) {
+    if (hasErrno(error, 'ENOENT') && dirname(path) !== path) return freeSpace(dirname(path));
+    if (hasErrno(error, 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP')) return undefined;
+    throw fromSystemError(error, `looking at ${path}`);
+  }
+}
+
+/**
+ * Throws a {@link ResourceError} `ERR_NO_SPACE` with both numbers when the file system of `directory`, which need
+ * not exist yet, has less than `byteLength` bytes left. Passing is no promise: others write too.
+ */
+export function checkFreeSpace(directory: string, byteLength: number): void {
+  const free = freeSpace(directory);
+  if (free === undefined || free >= BigInt(byteLength)) return;
+  throw new ResourceError(
+    'ERR_NO_SPACE',
+    `${directory}: the output needs ${formatSize(byteLength)} (${byteLength} bytes), ${formatSize(Number(free))} (${free} bytes) are free`,
+    {
+      hint: 'free some space or write to another disk',
+      details: { directory, byteLength, freeByteLength: Number(free) },
+    },
+  );
+}
+
+/** Flushes a file to the disk. Throws a `ResourceError`. */
+export async function syncFile(path: string): Promise<void> {
+  try {
+    // Windows flushes only through a writable handle; elsewhere read-only files must work too.
+    await using file = await open(path, process.platform === 'win32' ? 'r+' : 'r');
+    await file.sync();
+  } catch (error) {
+    throw fromSystemError(error, `writing ${path}`);
+  }
+}
+
+/** Flushes the names in a directory, where the system knows such a thing. Throws a `ResourceError`. */
+export async function syncDirectory(path: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  try {
+    await using directory = await open(path, 'r');
+    await directory.sync();
+  } catch (error) {
+    if (hasErrno(error, 'EINVAL', 'ENOTSUP', 'EOPNOTSUPP')) return;
+    throw fromSystemError(error, `writing ${path}`);
+  }
+}
+
+/** A directory's content, parents before children; paths relative to it, with forward slashes; links not followed. */
+export interface Tree {
+  readonly directories: readonly string[];
+  readonly files: readonly string[];
+}
+
+/** Lists everything below `directory`. */
+export async function listTree(directory: string): Promise<Tree> {
+  const directories: string[] = [];
+  const files: string[] = [];
+  const visit = async (prefix: string): Promise<void> => {
+    for (const entry of await readdir(join(directory, prefix), { withFileTypes: true })) {
+      const path = `${prefix}${entry.name}`;
+      if (!entry.isDirectory()) {
+        files.push(path);
+      } else {
+        directories.push(path);
+        await visit(`${path}/`);
+      }
+    }
+  };
+  await visit('');
+  return { directories, files };
+}
