@@ -1,7 +1,10 @@
 /** Bytes that a quantized weight takes per channel, and how buffers lie in working memory. Pure. */
 
-import { ceilDiv } from '../bytes.ts';
-import type { FloatTypeCode } from '../kernels/kernel.ts';
+import {
+  type FloatTypeCode,
+  type QuantizeParameters,
+  quantizedChannel,
+} from '../kernels/kernel.ts';
 import type { Job } from './program.ts';
 
 /** Bytes of one channel in each output of a quantizer; `zeroPoints` is 0 when there are none. */
@@ -12,24 +15,20 @@ export interface ChannelBytes {
 }
 
 interface BlockFormat {
-  readonly bits: number;
-  readonly blockSize: number;
+  readonly bits: QuantizeParameters['bits'];
+  readonly blockSize: QuantizeParameters['blockSize'];
   readonly scaleType: FloatTypeCode;
   readonly hasZeroPoints: boolean;
 }
 
-/** Bytes of an element: fp32 4, fp16 and bf16 2. */
-export function elementBytes(type: FloatTypeCode): number {
-  return type === 1 ? 4 : 2;
-}
-
-/** Bytes of the first `elements` elements of a channel; layout of native/kernels/kernels.h. */
+/** Bytes of the first `elements` elements of a channel. */
 export function channelBytes(format: BlockFormat, elements: number): ChannelBytes {
-  const blocks = ceilDiv(elements, format.blockSize);
+  const { bits, blockSize, scaleType, hasZeroPoints } = format;
+  const size = quantizedChannel({ type: scaleType, bits, blockSize, k: elements });
   return {
-    codes: blocks * ((format.blockSize * format.bits) / 8),
-    scales: blocks * elementBytes(format.scaleType),
-    zeroPoints: format.hasZeroPoints ? ceilDiv(blocks * format.bits, 8) : 0,
+    codes: size.codesByteLength,
+    scales: size.scalesByteLength,
+    zeroPoints: hasZeroPoints ? size.zeroPointsByteLength : 0,
   };
 }
 

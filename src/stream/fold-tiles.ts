@@ -1,7 +1,8 @@
 /** Tiles of the kernels that compare tensors and write nothing. Pure. */
 
+import { floatByteLength } from '../kernels/float-types.ts';
 import type { FileRange } from '../model/tensor-data.ts';
-import { blockFormat, channelBytes, elementBytes, totalBytes } from './channel-bytes.ts';
+import { blockFormat, channelBytes, totalBytes } from './channel-bytes.ts';
 import { cutPanels } from './panels.ts';
 import type { CompareJob, TieGateJob, TileInput } from './program.ts';
 import type { ProgramLayout } from './program-layout.ts';
@@ -32,7 +33,7 @@ export function layTieGateRows(
   ranges: TieGateRanges,
 ): void {
   const { n, k, type, blockSize } = job;
-  const size = elementBytes(type);
+  const size = floatByteLength(type);
   const format = blockFormat(job);
   const { codes, scales, zeroPoints } = channelBytes(format, k);
   const whole = [codes, scales, zeroPoints];
@@ -70,7 +71,7 @@ export function layTieGateColumns(
 ): void {
   const { n, k, type, blockSize } = job;
   if (n === 0 || k === 0) return;
-  const size = elementBytes(type);
+  const size = floatByteLength(type);
   const format = blockFormat(job);
   const whole = channelBytes(format, k);
   const work = {

@@ -2,8 +2,8 @@
 
 import { readSync } from 'node:fs';
 import { MIB } from '../bytes.ts';
+import { floatByteLength } from '../kernels/float-types.ts';
 import type { FloatTypeCode } from '../kernels/kernel.ts';
-import { elementBytes } from './channel-bytes.ts';
 import type { Program } from './program.ts';
 
 /** A NaN or infinity in a weight: the first in the order in which its source is stored. */
@@ -31,14 +31,15 @@ export function locateNonFinite(program: Program, tileIndex: number, index: numb
   const [input] = tile.inputs;
   const source = program.inputs[input?.file ?? 0];
   if (input === undefined || source === undefined) throw new RangeError('a strip without input');
-  const start = input.byteOffset - (tile.firstElement * n + tile.firstChannel) * elementBytes(type);
+  const start =
+    input.byteOffset - (tile.firstElement * n + tile.firstChannel) * floatByteLength(type);
   const flat = firstNonFinite(source.fd, start, row * n + column, type);
   return { job: tile.job, channel: flat % n, element: Math.floor(flat / n) };
 }
 
 /** Index of the first non-finite element among the first `count`, or `count` when there is none. */
 function firstNonFinite(fd: number, start: number, count: number, type: FloatTypeCode): number {
-  const size = elementBytes(type);
+  const size = floatByteLength(type);
   const buffer = new Uint8Array(MIB);
   const isHit = exponentTest(buffer, type);
   for (let done = 0; done < count; ) {

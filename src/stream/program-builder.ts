@@ -1,9 +1,10 @@
 /** Lays out programs: turns "copy this, quantize that" into tiles that respect a memory budget. Pure. */
 
 import { MIB } from '../bytes.ts';
+import { floatByteLength } from '../kernels/float-types.ts';
 import type { QuantizeParameters } from '../kernels/kernel.ts';
 import type { FileRange } from '../model/tensor-data.ts';
-import { blockFormat, channelBytes, elementBytes } from './channel-bytes.ts';
+import { blockFormat, channelBytes } from './channel-bytes.ts';
 import {
   layCompareColumns,
   layCompareFlat,
@@ -58,7 +59,7 @@ export class ProgramBuilder {
   /** Quantizes a weight; gives the index of its job, by which ProgramResult.nonFinite names it. */
   addQuantize(parameters: QuantizeParameters, source: FileRange, places: QuantizePlaces): number {
     const { n, k, type, layout, symmetric } = parameters;
-    expectLength(source, n * k * elementBytes(type), 'weight');
+    expectLength(source, n * k * floatByteLength(type), 'weight');
     expectPresence(places.zeroPoints, !symmetric);
     const job: QuantizeJob = { kernel: 'quantize-rtn', parameters };
     const index = this.#layout.addJob(job);
@@ -72,7 +73,7 @@ export class ProgramBuilder {
     const job: TieGateJob = { kernel: 'tie-gate', ...parameters };
     const { n, k, type, hasZeroPoints } = job;
     const whole = channelBytes(blockFormat(job), k);
-    expectLength(ranges.table, n * k * elementBytes(type), 'table');
+    expectLength(ranges.table, n * k * floatByteLength(type), 'table');
     expectLength(ranges.codes, n * whole.codes, 'codes');
     expectLength(ranges.scales, n * whole.scales, 'scales');
     expectPresence(ranges.zeroPoints, hasZeroPoints);

@@ -25,7 +25,7 @@ export interface TieGateJob {
   readonly type: FloatTypeCode;
   readonly scaleType: FloatTypeCode;
   readonly bits: 4 | 8;
-  readonly blockSize: number;
+  readonly blockSize: QuantizeParameters['blockSize'];
   readonly k: number;
   readonly n: number;
   readonly hasZeroPoints: boolean;

@@ -1,7 +1,8 @@
 /** Tiles of the quantizers. Pure. */
 
+import { floatByteLength } from '../kernels/float-types.ts';
 import type { FileRange } from '../model/tensor-data.ts';
-import { blockFormat, channelBytes, elementBytes, totalBytes } from './channel-bytes.ts';
+import { blockFormat, channelBytes, totalBytes } from './channel-bytes.ts';
 import { cutPanels } from './panels.ts';
 import type { OutputPlace, QuantizeJob } from './program.ts';
 import type { ProgramLayout } from './program-layout.ts';
@@ -37,7 +38,7 @@ export function layQuantizeRows(
   places: QuantizePlaces,
 ): void {
   const { n, k, type, blockSize } = job.parameters;
-  const size = elementBytes(type);
+  const size = floatByteLength(type);
   const format = blockFormat(job);
   const whole = channelBytes(format, k);
   const wholeParts = [whole.codes, whole.scales, whole.zeroPoints];
@@ -74,7 +75,7 @@ export function layQuantizeColumns(
 ): void {
   const { n, k, type, blockSize } = job.parameters;
   if (n === 0 || k === 0) return;
-  const size = elementBytes(type);
+  const size = floatByteLength(type);
   const format = blockFormat(job);
   const whole = channelBytes(format, k);
   const cut = cutPanels(

@@ -1,6 +1,19 @@
 /** One tile through a TypeScript kernel; the twin of class Worker in native/jobs.cc. */
 
-import type { Job, Tile, TileInput, TileOutput } from './program.ts';
+import { type CompareResult, compareBits } from '../kernels/compare.ts';
+import { floatByteLength } from '../kernels/float-types.ts';
+import { type QuantizeTarget, quantizeColumns, quantizeRows } from '../kernels/quantize-rtn.ts';
+import { tieGate } from '../kernels/tie-gate.ts';
+import { blockFormat, channelBytes, paddedStride } from './channel-bytes.ts';
+import type {
+  CompareJob,
+  Job,
+  QuantizeJob,
+  TieGateJob,
+  Tile,
+  TileInput,
+  TileOutput,
+} from './program.ts';
 import { COPY_PIECE } from './program-layout.ts';
 
 /** Memory and files, as a tile sees them. Reads and writes throw a TileFailure. */
@@ -22,13 +35,21 @@ export interface TileOutcome {
 
 const DONE: TileOutcome = { hit: -1 };
 
+const EMPTY = new Uint8Array(0);
+
 /** Reads the inputs of a tile, computes, and writes its outputs. */
 export function runTileKernel(job: Job, tile: Tile, io: TileIo): TileOutcome {
   switch (job.kernel) {
     case 'copy':
       return copy(tile, io);
-    default:
-      throw new RangeError(`no kernel ${job.kernel}`);
+    case 'quantize-rtn':
+      return job.parameters.layout === 'rows'
+        ? quantizeRowTile(job, tile, io)
+        : quantizeColumnTile(job, tile, io);
+    case 'tie-gate':
+      return foldTieGate(job, tile, io);
+    case 'compare':
+      return foldCompare(job, tile, io);
   }
 }
 
@@ -58,4 +79,135 @@ function copy(tile: Tile, io: TileIo): TileOutcome {
     io.write({ ...output, byteOffset: output.byteOffset + done }, piece);
   }
   return DONE;
+}
+
+/** An input as the kernels see it: rows `strideBytes` apart. */
+interface View {
+  readonly bytes: Uint8Array;
+  readonly strideBytes: number;
+}
+
+function fetch(io: TileIo, input: TileInput | undefined): View {
+  if (input === undefined) throw new RangeError('a tile lacks an input');
+  const { segments, segmentByteLength } = input;
+  if (input.file < 0) {
+    const { strideBytes } = input;
+    const reach = (segments - 1) * strideBytes + segmentByteLength;
+    return { bytes: io.slot(input).subarray(0, reach), strideBytes };
+  }
+  const strideBytes = segments > 1 ? paddedStride(segmentByteLength) : segmentByteLength;
+  const bytes = io.take(segments * strideBytes);
+  io.read(input, bytes, strideBytes);
+  return { bytes, strideBytes };
+}
+
+/** Where the results of `elements` elements per channel go. */
+function quantizeTarget(
+  job: QuantizeJob,
+  elements: number,
+  [codes, scales, zeroPoints]: readonly (Uint8Array | undefined)[],
+): QuantizeTarget {
+  if (!codes || !scales) throw new RangeError('a quantizer lacks an output');
+  const strides = channelBytes(blockFormat(job), elements);
+  return {
+    codes,
+    codesStride: strides.codes,
+    scales,
+    scalesStride: strides.scales,
+    zeroPoints,
+    zeroPointsStride: strides.zeroPoints,
+  };
+}
+
+function quantizeRowTile(job: QuantizeJob, tile: Tile, io: TileIo): TileOutcome {
+  const { bytes } = fetch(io, tile.inputs[0]);
+  const { codes, scales, zeroPoints } = channelBytes(blockFormat(job), tile.elements);
+  const lengths = [codes, scales, zeroPoints];
+  const results = tile.outputs.map((_, part) => io.take(tile.channels * (lengths[part] ?? 0)));
+  const format = { ...job.parameters, k: tile.elements };
+  const out = quantizeTarget(job, tile.elements, results);
+  const hit = quantizeRows(format, bytes, tile.channels, out);
+  if (hit >= 0) return { hit };
+  tile.outputs.forEach((output, part) => {
+    io.write(output, results[part] ?? EMPTY);
+  });
+  return DONE;
+}
+
+function quantizeColumnTile(job: QuantizeJob, tile: Tile, io: TileIo): TileOutcome {
+  const { bytes, strideBytes } = fetch(io, tile.inputs[0]);
+  const { parameters } = job;
+  const results = tile.outputs.map((output) => io.slot(output));
+  const out = quantizeTarget(job, parameters.k, results);
+  return {
+    hit: quantizeColumns(parameters, bytes, strideBytes, tile.elements, tile.channels, out),
+  };
+}
+
+/** Codes, scales or zero points as if each channel had only the tile's elements. */
+function fetchCompact(io: TileIo, input: TileInput): Uint8Array {
+  const { bytes, strideBytes } = fetch(io, input);
+  const { segments, segmentByteLength } = input;
+  if (segments === 1) return bytes;
+  const compact = io.take(segments * segmentByteLength);
+  for (let i = 0; i < segments; i++) {
+    const start = i * strideBytes;
+    compact.set(bytes.subarray(start, start + segmentByteLength), i * segmentByteLength);
+  }
+  return compact;
+}
+
+function foldTieGate(job: TieGateJob, tile: Tile, io: TileIo): TileOutcome {
+  const table = fetch(io, tile.inputs[0]);
+  const [codes, scales, zeroPoints] = tile.inputs.slice(1).map((input) => fetchCompact(io, input));
+  if (!codes || !scales) throw new RangeError('a tie gate lacks an input');
+  const size = floatByteLength(job.type);
+  const { elements, channels } = tile;
+  const columns = job.layout === 'columns';
+  const result = tieGate(
+    { ...job, k: elements },
+    {
+      table: table.bytes,
+      channelStride: columns ? size : elements * size,
+      elementStride: columns ? table.strideBytes : size,
+      channels,
+      firstChannel: 0,
+      codes,
+      scales,
+      zeroPoints,
+    },
+  );
+  const { compared, rejected, worstSteps, worstIndex: worst } = result;
+  const channel = tile.firstChannel + Math.floor(worst / elements);
+  const worstIndex = worst < 0 ? -1 : channel * job.k + tile.firstElement + (worst % elements);
+  return { hit: -1, fold: [compared, rejected, worstSteps, worstIndex] };
+}
+
+function foldCompare(job: CompareJob, tile: Tile, io: TileIo): TileOutcome {
+  const { elementBytes: size, transposed } = job;
+  const { elements, channels } = tile;
+  const a = fetch(io, tile.inputs[0]);
+  const b = fetch(io, tile.inputs[1]);
+  if (!transposed) {
+    const range = (bytes: Uint8Array) => ({ bytes, rowStride: 0, columnStride: size });
+    const result = compareBits(size, range(a.bytes), range(b.bytes), 1, elements, 0);
+    return compareOutcome(result, (first) => tile.firstElement + first);
+  }
+  const result = compareBits(
+    size,
+    { bytes: a.bytes, rowStride: a.strideBytes, columnStride: size },
+    { bytes: b.bytes, rowStride: size, columnStride: b.strideBytes },
+    elements,
+    channels,
+    0,
+  );
+  return compareOutcome(result, (first) => {
+    const row = tile.firstElement + Math.floor(first / channels);
+    return row * job.columns + tile.firstChannel + (first % channels);
+  });
+}
+
+function compareOutcome(result: CompareResult, place: (first: number) => number): TileOutcome {
+  const { compared, different, firstIndex } = result;
+  return { hit: -1, fold: [compared, different, firstIndex < 0 ? -1 : place(firstIndex), 0] };
 }
