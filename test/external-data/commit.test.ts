@@ -195,6 +195,24 @@ describe.each(ways)('a forced replacement (%s)', (_, options, mode) => {
   });
 });
 
+describe('an exchange that may not be on the disk yet', () => {
+  it('keeps the old model beside the new one', async () => {
+    const output = writeOld();
+    const staged = await stageOutput(output, {
+      force: true,
+      renameExchange,
+      beforeStep(step) {
+        if (step === 'sync-parent') throw new ResourceError('ERR_IO', 'the disk fails');
+      },
+    });
+    const error = await failure(() => staged.commit(fill(staged)));
+    expect(error.code).toBe('ERR_IO');
+    await staged.abort();
+    expect(versionOf(join(output, 'model.onnx'))).toBe('new');
+    expect(versionOf(join(staged.directory, 'model.onnx'))).toBe('old');
+  });
+});
+
 describe('placing files', () => {
   it('gives data a name that the old model does not use', async () => {
     const output = writeOld();
