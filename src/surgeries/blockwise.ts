@@ -16,13 +16,16 @@ import type { FileRange } from '../model/tensor-data.ts';
 import type { Value } from '../model/value.ts';
 import { choice, flag } from './options.ts';
 
+/** Blocks that ONNX Runtime has kernels for on every processor. */
+export const BLOCK_SIZES = [16, 32, 64, 128, 256] as const;
+
 /** Options every quantizing surgery has. */
 export const blockwiseOptions = {
   method: choice(['rtn'], {
     default: 'rtn',
     help: "how codes are chosen; rtn: ONNX Runtime's own round-to-nearest, bit for bit",
   }),
-  blockSize: choice([16, 32, 64, 128, 256], {
+  blockSize: choice(BLOCK_SIZES, {
     default: 32,
     help: 'elements that share one scale',
   }),

@@ -19,7 +19,7 @@ export interface StoredTable {
   readonly scaleType: FloatTypeCode;
   readonly zeroPoints: FileRange | undefined;
   readonly bits: 4 | 8;
-  readonly blockSize: number;
+  readonly blockSize: 16 | 32 | 64 | 128 | 256;
   readonly n: number;
   readonly k: number;
 }

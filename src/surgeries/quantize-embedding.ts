@@ -8,7 +8,7 @@
  * rows from the wrong place.
  */
 
-import { type Embedding, type FloatEmbedding, findEmbedding } from '../anatomy/embedding.ts';
+import { type Embedding, findEmbedding } from '../anatomy/embedding.ts';
 import { findHead } from '../anatomy/head.ts';
 import type { QuantizeParameters } from '../kernels/kernel.ts';
 import {

@@ -58,9 +58,9 @@ export default defineSurgery({
     };
     for (const node of [...model.nodes()]) {
       const linear = describeLinear(model, node);
-      if (linear === undefined || linear.kind === 'quantized') continue;
+      if (linear === undefined) continue;
       if (!include.isEmpty && !include.matches(node)) continue;
-      if (exclude.matches(node)) continue;
+      if (exclude.matches(node) || linear.kind === 'quantized') continue;
       const decline = (reason: string) => declined.push({ node: node.label, reason });
       if (linear.kind === 'none') {
         // Products of two activations (attention scores) are not weights: nothing to report.

@@ -57,8 +57,10 @@ export class NodeSelector {
     return found;
   }
 
-  /** Warnings for the selectors that matched no node so far. */
+  /** Warnings for the globs that matched no node so far. A role may well be absent: a model need not have a head. */
   warnings(option: string): string[] {
-    return [...this.#unmatched].map((text) => `${option} "${text}" matches no node`);
+    return [...this.#unmatched]
+      .filter((text) => !text.startsWith('@'))
+      .map((text) => `${option} "${text}" matches no node`);
   }
 }

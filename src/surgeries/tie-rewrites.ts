@@ -10,7 +10,7 @@ import type { Model } from '../model/model.ts';
 import type { Node } from '../model/node.ts';
 import { Tensor } from '../model/tensor.ts';
 import type { Value } from '../model/value.ts';
-import type { QuantizedValues } from './blockwise.ts';
+import { BLOCK_SIZES, type QuantizedValues } from './blockwise.ts';
 import type { Gates } from './gates.ts';
 import { lookupsOf, replaceByGatherBlockQuantized } from './gather-block-quantized.ts';
 import { replaceByMatMulNBits } from './matmul-nbits.ts';
@@ -39,7 +39,7 @@ const TIED_ALREADY = 'tied already: head and embedding read the same bytes';
 /** Widths and blocks that both operators have on every execution provider that has them at all. */
 function tableObstacle(table: QuantizedTable): string | undefined {
   if (table.bits !== 4 && table.bits !== 8) return `the table has ${table.bits} bits per element`;
-  if (![16, 32, 64, 128, 256].includes(table.blockSize)) {
+  if (!BLOCK_SIZES.some((size) => size === table.blockSize)) {
     return `the table has blocks of ${table.blockSize}`;
   }
   if (table.k % table.blockSize !== 0) {

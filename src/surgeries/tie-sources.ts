@@ -4,7 +4,7 @@ import type { QuantizedTable } from '../anatomy/quantized-table.ts';
 import type { ConstantView } from '../anatomy/weight.ts';
 import type { WeightLayout } from '../kernels/kernel.ts';
 import type { TensorData } from '../model/tensor-data.ts';
-import { isFloatType, quantizableWeight } from './blockwise.ts';
+import { BLOCK_SIZES, isFloatType, quantizableWeight } from './blockwise.ts';
 import type { Comparison, EncodingCheck, FloatTable, Gates, StoredTable } from './gates.ts';
 
 /** The float table a quantized one is being made from in this run; undefined when it came quantized. */
@@ -30,6 +30,8 @@ export function floatTable(
 export function storedTable(table: QuantizedTable): StoredTable | string {
   const { bits, blockSize, n, k } = table;
   if (bits !== 4 && bits !== 8) return `it has ${bits} bits per element`;
+  const size = BLOCK_SIZES.find((known) => known === blockSize);
+  if (size === undefined) return `it has blocks of ${blockSize}`;
   const codes = table.codes.tensor.data;
   const scales = table.scales.tensor;
   const zeroPoints = table.zeroPoints?.tensor.data;
@@ -42,7 +44,7 @@ export function storedTable(table: QuantizedTable): StoredTable | string {
     scaleType: scales.dtype,
     zeroPoints,
     bits,
-    blockSize,
+    blockSize: size,
     n,
     k,
   };

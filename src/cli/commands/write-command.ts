@@ -1,0 +1,163 @@
+/** What `shrink` and `apply` share: running a recipe and reporting on it. */
+
+import { basename, relative } from 'node:path';
+import { formatSize } from '../../bytes.ts';
+import { dtypeLabel } from '../../dtypes.ts';
+import { CancelledError, UsageError } from '../../errors.ts';
+import type { Recipe } from '../../recipes/recipe.ts';
+import { type RunReport, runRecipe } from '../../recipes/run-recipe.ts';
+import { note, printJson, printLine } from '../output.ts';
+import type { WriteFlags } from '../program.ts';
+import { progressDisplay } from '../progress.ts';
+import { formatTable } from '../table.ts';
+
+const PHASES = { comparing: 'comparing tables', writing: 'writing' } as const;
+
+function formatSeconds(seconds: number): string {
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  if (seconds < 120) return `${Math.round(seconds)} s`;
+  return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+}
+
+/** The last line of a successful run. */
+function summary(report: RunReport): string {
+  const from = `${basename(report.input.path)} (${formatSize(report.input.byteLength)})`;
+  const bits = report.weights === 0 ? '' : `, ${report.bitsPerWeight.toFixed(1)} bits/weight`;
+  const output = report.output.path ?? 'a new directory';
+  const shown = relative('', output);
+  const path = shown.startsWith('..') || shown === '' ? output : shown;
+  const to = `${path} (${formatSize(report.output.byteLength)}${bits})`;
+  if (report.dryRun) return `${from} → ${to}; dry run, nothing was written`;
+  return `${from} → ${to} in ${formatSeconds(report.seconds)}, peak ${formatSize(report.peakRssBytes)}`;
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+/** Declines grouped by reason, so that thirty layers with one reason are one line. */
+function declineLines(report: RunReport, verbose: boolean): string[] {
+  const lines: string[] = [];
+  for (const { surgery, declined } of report.steps) {
+    const byReason = new Map<string, string[]>();
+    for (const { node, reason } of declined) {
+      byReason.set(reason, [...(byReason.get(reason) ?? []), node]);
+    }
+    for (const [reason, nodes] of byReason) {
+      const shown = verbose ? nodes.join(', ') : (nodes[0] ?? '');
+      const more = verbose || nodes.length === 1 ? '' : ` and ${nodes.length - 1} more`;
+      lines.push(`${surgery}: left ${shown}${more}: ${reason}`);
+    }
+  }
+  return lines;
+}
+
+function tensorTable(report: RunReport): string {
+  const rows = report.tensors
+    .filter((tensor) => tensor.placement === 'external' || tensor.placement === 'embedded')
+    .map((tensor) => [
+      tensor.isDerived ? 'made' : 'copied',
+      dtypeLabel(tensor.dtype),
+      `[${tensor.dims.join(', ')}]`,
+      String(tensor.byteLength),
+      tensor.name,
+    ]);
+  return formatTable(rows, ['left', 'left', 'left', 'right', 'left'], '  ');
+}
+
+function printReport(report: RunReport, flags: WriteFlags): void {
+  for (const { surgery, changes } of report.steps) {
+    const [first] = changes;
+    if (first === undefined) continue;
+    const more = changes.length === 1 ? '' : ` and ${changes.length - 1} more`;
+    note(`${surgery}: ${first.node}${more}: ${first.what}`);
+    if (flags.verbose === true) {
+      for (const { node, what } of changes.slice(1)) note(`${surgery}: ${node}: ${what}`);
+    }
+  }
+  for (const line of declineLines(report, flags.verbose === true)) note(line);
+  for (const warning of report.warnings) note(`warning: ${warning}`);
+  if (flags.verbose === true) {
+    for (const { name, reason } of report.skipped) note(`not copied: ${name}: ${reason}`);
+  }
+  if (report.dryRun) {
+    if (flags.verbose === true) printLine(tensorTable(report));
+    const rows = report.output.files.map((file) => [
+      file.name,
+      `${file.byteLength} bytes`,
+      formatSize(file.byteLength),
+    ]);
+    printLine(formatTable(rows, ['left', 'right', 'right']));
+    if (report.aliases > 0)
+      printLine(`${plural(report.aliases, 'tensor')} share the bytes of another`);
+    if (report.assets.length > 0) printLine(`also copied: ${report.assets.join(', ')}`);
+  }
+}
+
+/** Turns the first SIGINT or SIGTERM into an orderly stop; the second ends the process at once. */
+function stopOnSignals(controller: AbortController, setSignal: (exitCode: number) => void) {
+  const stop = (signal: NodeJS.Signals) => {
+    setSignal(signal === 'SIGINT' ? 130 : 143);
+    controller.abort(new CancelledError());
+  };
+  process.once('SIGINT', stop);
+  process.once('SIGTERM', stop);
+  return () => {
+    process.off('SIGINT', stop);
+    process.off('SIGTERM', stop);
+  };
+}
+
+/**
+ * Runs `recipe` on `model` as the flags say and reports on it. Returns the exit code: 0, 1 when nothing changed, 130
+ * or 143 when interrupted. Throws what `runRecipe` throws.
+ */
+export async function runWriteCommand(
+  model: string,
+  recipe: Recipe,
+  flags: WriteFlags,
+): Promise<number> {
+  if (flags.output === undefined && flags.dryRun !== true) {
+    throw new UsageError('ERR_OPTION', 'no output was given', {
+      hint: 'add -o DIR, or -n to see the plan without writing',
+    });
+  }
+  const controller = new AbortController();
+  let signalExit: number | undefined;
+  const release = stopOnSignals(controller, (exitCode) => {
+    signalExit = exitCode;
+  });
+  const quiet = flags.quiet === true || flags.json === true;
+  const display = progressDisplay(quiet && flags.progress === 'auto' ? 'none' : flags.progress);
+  try {
+    const report = await runRecipe(model, recipe, {
+      component: flags.component,
+      output: flags.output,
+      force: flags.force,
+      dryRun: flags.dryRun,
+      assets: flags.assets,
+      memoryBytes: flags.memory,
+      threads: flags.threads,
+      io: flags.io,
+      signal: controller.signal,
+      onProgress: (phase, done, total) => display.update(PHASES[phase], done, total),
+    });
+    display.finish();
+    if (flags.json === true) printJson(report);
+    else if (flags.quiet !== true) printReport(report, flags);
+    if (!report.changed) {
+      if (flags.json !== true) note('nothing changed, nothing was written');
+      return 1;
+    }
+    if (flags.quiet === true && flags.json !== true) printLine(report.output.path ?? '');
+    else if (flags.json !== true) printLine(summary(report));
+    return 0;
+  } catch (error) {
+    display.finish();
+    if (signalExit === undefined) throw error;
+    note('onnx-lathe: interrupted; nothing was written');
+    return signalExit;
+  } finally {
+    release();
+  }
+}

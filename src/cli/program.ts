@@ -1,0 +1,197 @@
+/** The command tree: names, arguments, flags and help. What a command does is in commands/, loaded when it runs. */
+
+import { Command, CommanderError, Option } from 'commander';
+import { parseSize } from '../bytes.ts';
+import { UsageError } from '../errors.ts';
+import { reportError } from './output.ts';
+
+/** Flags of every command that writes a model. */
+export interface WriteFlags {
+  readonly output?: string;
+  readonly component?: string;
+  readonly dryRun?: boolean;
+  readonly force?: boolean;
+  readonly assets: boolean;
+  readonly memory: number;
+  readonly threads?: number;
+  readonly io: 'auto' | 'mmap' | 'pread';
+  readonly json?: boolean;
+  readonly progress: 'auto' | 'plain' | 'json' | 'none';
+  readonly quiet?: boolean;
+  readonly verbose?: boolean;
+}
+
+const RECIPES = `Recipes:
+  q4 (default)    4-bit body, 8-bit embedding and head, stored once where tied
+  q4-small        4 bits everywhere, stored once where tied
+  q8              8 bits everywhere, stored once where tied
+  int8-embedding  8-bit embedding and head only, stored once where tied`;
+
+const EXIT_CODES = `Exit codes: 0 done, 1 nothing to do or the answer is no, 2 usage, 3 bad file, 4 the model does not fit,
+5 disk, memory or permissions, 130 and 143 interrupted.`;
+
+function parsePositive(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1) {
+    throw new UsageError('ERR_OPTION', `"${text}" is not a positive whole number`);
+  }
+  return value;
+}
+
+function writeFlags(command: Command): Command {
+  return command
+    .option('-o, --output <path>', 'directory for the result, or a name ending in .onnx')
+    .option('-n, --dry-run', 'print the plan with exact sizes, write nothing')
+    .option('-f, --force', 'replace an existing output')
+    .option('--component <name>', 'which .onnx of a package of several')
+    .option('--no-assets', 'leave tokenizer and configuration files behind')
+    .option('--memory <size>', 'memory for windows and buffers', parseSize, parseSize('64MiB'))
+    .option('--threads <count>', 'threads (default: all processors)', parsePositive)
+    .addOption(
+      new Option('--io <mode>', 'how weights are read')
+        .choices(['auto', 'mmap', 'pread'])
+        .default('auto'),
+    )
+    .option('--json', 'print the report as JSON')
+    .addOption(
+      new Option('--progress <mode>', 'progress on stderr')
+        .choices(['auto', 'plain', 'json', 'none'])
+        .default('auto'),
+    )
+    .option('-q, --quiet', 'print only the path of the result')
+    .option('-v, --verbose', 'say what happened to each tensor');
+}
+
+function collect(value: string, list: readonly string[]): readonly string[] {
+  return [...list, value];
+}
+
+function buildProgram(setExit: (code: number) => void): Command {
+  const program = new Command('onnx-lathe')
+    .description(
+      'Shrink, tie and repack ONNX models that are too big for the machine in front of you.',
+    )
+    .option('-V, --version', 'version of the tool, its addon and Node')
+    .helpCommand(true)
+    .showHelpAfterError('(run with --help for the options)')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  onnx-lathe inspect model/
+  onnx-lathe shrink model/ -o small/
+  onnx-lathe shrink model/ -o small/ --recipe q4-small --dry-run
+
+${EXIT_CODES}`,
+    )
+    .exitOverride()
+    .configureOutput({ writeErr: (text) => process.stderr.write(text) });
+
+  program.action(async (flags: { readonly version?: boolean }) => {
+    if (flags.version !== true) {
+      process.stderr.write(program.helpInformation());
+      setExit(2);
+      return;
+    }
+    const { printVersion } = await import('./commands/doctor.ts');
+    printVersion();
+  });
+
+  program
+    .command('inspect <model>')
+    .description('what is inside, where the bytes are, what would shrink it')
+    .option('--component <name>', 'which .onnx of a package of several')
+    .option('--json', 'print the report as JSON')
+    .action(async (model: string, flags) => {
+      const { inspectCommand } = await import('./commands/inspect.ts');
+      setExit(inspectCommand(model, flags));
+    });
+
+  writeFlags(program.command('shrink <model>'))
+    .description('make it small in one step')
+    .option('--recipe <name>', 'named recipe', 'q4')
+    .addHelpText('after', `\n${RECIPES}\n\nExample:\n  onnx-lathe shrink model/ -o small/`)
+    .action(async (model: string, flags: WriteFlags & { readonly recipe: string }) => {
+      const { shrinkCommand } = await import('./commands/shrink.ts');
+      setExit(await shrinkCommand(model, flags));
+    });
+
+  writeFlags(program.command('apply <model>'))
+    .description('run surgeries in the order given')
+    .option(
+      '--surgery <spec>',
+      'NAME or NAME:key=value,key=value; repeatable',
+      collect,
+      [] as readonly string[],
+    )
+    .addHelpText(
+      'after',
+      `
+Example:
+  onnx-lathe apply model/ -o out/ --surgery quantize-embedding:bits=8 --surgery tie-word-embeddings`,
+    )
+    .action(async (model: string, flags: WriteFlags & { readonly surgery: readonly string[] }) => {
+      const { applyCommand } = await import('./commands/apply.ts');
+      setExit(await applyCommand(model, flags));
+    });
+
+  program
+    .command('evaluate <model>')
+    .description('perplexity of a decoder, through onnxruntime-node')
+    .requiredOption('--tokens <file>', 'JSON array of token ids')
+    .option('--window <count>', 'tokens per window', parsePositive, 256)
+    .option('--max-windows <count>', 'stop after this many windows', parsePositive)
+    .option('--threads <count>', 'threads of ONNX Runtime', parsePositive)
+    .option('--component <name>', 'which .onnx of a package of several')
+    .option('--json', 'print the result as JSON')
+    .addOption(
+      new Option('--progress <mode>', 'progress on stderr')
+        .choices(['auto', 'plain', 'json', 'none'])
+        .default('auto'),
+    )
+    .addHelpText(
+      'after',
+      '\nExample:\n  onnx-lathe evaluate examples/austen-tiny/mobius-fp16 --tokens examples/austen-tiny/heldout.tokens.json',
+    )
+    .action(async (model: string, flags) => {
+      const { evaluateCommand } = await import('./commands/evaluate.ts');
+      setExit(await evaluateCommand(model, flags));
+    });
+
+  program
+    .command('surgeries [name]')
+    .description('the surgeries, or one with its options')
+    .option('--json', 'print as JSON')
+    .action(async (name: string | undefined, flags) => {
+      const { surgeriesCommand } = await import('./commands/surgeries.ts');
+      surgeriesCommand(name, flags);
+    });
+
+  program
+    .command('doctor')
+    .description('what this installation can do, and why not more')
+    .option('--json', 'print as JSON')
+    .action(async (flags) => {
+      const { doctorCommand } = await import('./commands/doctor.ts');
+      await doctorCommand(flags);
+    });
+
+  for (const command of program.commands) command.exitOverride().showSuggestionAfterError(true);
+  return program;
+}
+
+/** Runs the command line; returns the exit code. */
+export async function runCommandLine(args: readonly string[]): Promise<number> {
+  let exitCode = 0;
+  const json = args.includes('--json');
+  const program = buildProgram((code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    return reportError(error, json);
+  }
+}

@@ -1,0 +1,23 @@
+/** The public interface of onnx-lathe. */
+
+export {
+  CancelledError,
+  type ErrorCode,
+  FormatError,
+  LatheError,
+  PreconditionError,
+  ResourceError,
+  UsageError,
+} from './errors.ts';
+export { compareOutputs, type OutputComparison } from './evaluate/compare-outputs.ts';
+export {
+  type EvaluateOptions,
+  evaluateModel,
+  type PerplexityResult,
+} from './evaluate/perplexity.ts';
+export { readTokens } from './evaluate/tokens.ts';
+export { NAMED_RECIPES, namedRecipe } from './recipes/named.ts';
+export type { Recipe, RecipeStep } from './recipes/recipe.ts';
+export { type RunRecipeOptions, type RunReport, runRecipe } from './recipes/run-recipe.ts';
+export { type InspectReport, inspectModel } from './report/inspect.ts';
+export { SURGERIES } from './surgeries/index.ts';

@@ -1,0 +1,114 @@
+/** The gates: whole tables compared as they stream by, within the same budget as the write. */
+
+import type { StreamOptions } from '../external-data/write.ts';
+import { floatByteLength } from '../kernels/float-types.ts';
+import type { FileRange } from '../model/tensor-data.ts';
+import { type ProgramResult, runProgram } from '../stream/executor.ts';
+import { ProgramBuilder } from '../stream/program-builder.ts';
+import type {
+  Comparison,
+  EncodingCheck,
+  FloatTable,
+  Gates,
+  StoredTable,
+} from '../surgeries/gates.ts';
+
+function sameRange(a: FileRange, b: FileRange): boolean {
+  return a.file === b.file && a.byteOffset === b.byteOffset && a.byteLength === b.byteLength;
+}
+
+/** Gates that read source files through the stream room. */
+export class StreamingGates implements Gates {
+  #bytesRead = 0;
+  readonly #options: StreamOptions;
+
+  constructor(options: StreamOptions) {
+    this.#options = options;
+  }
+
+  get bytesRead(): number {
+    return this.#bytesRead;
+  }
+
+  async compareTables(a: FloatTable, b: FloatTable): Promise<Comparison> {
+    const compared = a.n * a.k;
+    if (sameRange(a.range, b.range) && a.layout === b.layout) {
+      return { compared, different: 0, first: undefined };
+    }
+    if (a.layout !== b.layout && a.layout === 'columns') return this.compareTables(b, a);
+    // Stored alike they are compared flat, in the order of the file; else `a` has rows and `b` columns.
+    const flatColumns = a.layout === 'columns';
+    const [rows, columns] = flatColumns ? [a.k, a.n] : [a.n, a.k];
+    const size = floatByteLength(a.type);
+    const parameters = { elementBytes: size, rows, columns, transposed: a.layout !== b.layout };
+    const fold = await this.#compare(parameters, a.range, b.range);
+    const index = fold.firstIndex;
+    const at =
+      index === undefined ? undefined : ([Math.floor(index / columns), index % columns] as const);
+    const first =
+      at === undefined
+        ? undefined
+        : { row: flatColumns ? at[1] : at[0], element: flatColumns ? at[0] : at[1] };
+    return { compared: fold.compared, different: fold.different, first };
+  }
+
+  async compareRanges(a: FileRange, b: FileRange): Promise<Comparison> {
+    const parameters = {
+      elementBytes: 1,
+      rows: 1,
+      columns: a.byteLength,
+      transposed: false,
+    } as const;
+    const fold = await this.#compare(parameters, a, b);
+    const first = fold.firstIndex === undefined ? undefined : { row: 0, element: fold.firstIndex };
+    return { compared: fold.compared, different: fold.different, first };
+  }
+
+  async checkEncoding(table: FloatTable, stored: StoredTable): Promise<EncodingCheck> {
+    const builder = new ProgramBuilder(this.#options);
+    const { bits, blockSize, scaleType, codes, scales, zeroPoints } = stored;
+    const { type, layout, n, k } = table;
+    const hasZeroPoints = zeroPoints !== undefined;
+    const job = builder.addTieGate(
+      { type, scaleType, bits, blockSize, n, k, hasZeroPoints, layout },
+      { table: table.range, codes, scales, ...(zeroPoints === undefined ? {} : { zeroPoints }) },
+    );
+    const fold = (await this.#run(builder)).folds.get(job);
+    if (fold?.kernel !== 'tie-gate') throw new Error('a tie gate without a result');
+    const { worstIndex } = fold;
+    const worst =
+      worstIndex === undefined
+        ? undefined
+        : { row: Math.floor(worstIndex / k), element: worstIndex % k };
+    return {
+      compared: fold.compared,
+      rejected: fold.rejected,
+      worstSteps: fold.worstSteps,
+      worst,
+    };
+  }
+
+  async #compare(
+    parameters: Parameters<ProgramBuilder['addCompare']>[0],
+    a: FileRange,
+    b: FileRange,
+  ) {
+    const builder = new ProgramBuilder(this.#options);
+    const job = builder.addCompare(parameters, a, b);
+    const fold = (await this.#run(builder)).folds.get(job);
+    if (fold?.kernel !== 'compare') throw new Error('a comparison without a result');
+    return fold;
+  }
+
+  async #run(builder: ProgramBuilder): Promise<ProgramResult> {
+    const { threads, io, signal, onProgress } = this.#options;
+    const result = await runProgram(builder.finish(), {
+      threads,
+      io,
+      ...(signal === undefined ? {} : { signal }),
+      ...(onProgress === undefined ? {} : { onProgress }),
+    });
+    this.#bytesRead += result.bytesRead;
+    return result;
+  }
+}
