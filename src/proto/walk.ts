@@ -114,7 +114,6 @@ export function walkModel(reader: WireReader, byteLength: number, visitor: Model
       field < FIELDS_PER_MESSAGE ? (LAYOUT[type * FIELDS_PER_MESSAGE + field] as number) : 0;
     const content = code & Content.MASK;
     heap += FIELD_HEAP_BYTES;
-    if (heap > HEAP_BYTE_LIMIT) throw heapError(reader, start);
     if (code > Content.MASK) {
       const bit = 1 << field;
       if (((met[depth] as number) & bit) !== 0) visitor.merge();
@@ -128,6 +127,7 @@ export function walkModel(reader: WireReader, byteLength: number, visitor: Model
       if (content > 0 && content < Content.INT64) {
         if (depth === DEPTH_LIMIT) throw depthError(reader, start);
         heap += MESSAGE_HEAP_BYTES;
+        if (heap > HEAP_BYTE_LIMIT) throw heapError(reader, start);
         visitor.enter(lengthOffset, length);
         depth++;
         type = content - 1;
@@ -154,6 +154,7 @@ export function walkModel(reader: WireReader, byteLength: number, visitor: Model
       }
       reader.skip(length, end);
     }
+    if (heap > HEAP_BYTE_LIMIT) throw heapError(reader, start);
     if (reader.byteOffset > end) {
       throw reader.error('ERR_PROTOBUF', 'a field reaches beyond its message', start);
     }

@@ -188,6 +188,10 @@ export class WireReader {
   skip(byteLength: number, end: number): void {
     this.#requireRoom(byteLength, end, this.byteOffset);
     let left = byteLength;
+    if (left > this.#window.length - this.#index) {
+      // Refused before it is read, not after.
+      this.#requireKeepable(this.keptLength + left);
+    }
     while (left > this.#window.length - this.#index) {
       left -= this.#window.length - this.#index;
       this.#index = this.#window.length;
@@ -261,16 +265,19 @@ export class WireReader {
     this.#keptLength = needed;
   }
 
+  #requireKeepable(byteLength: number): void {
+    if (byteLength <= SKELETON_BYTE_LIMIT) return;
+    throw new FormatError(
+      'ERR_LIMIT',
+      `${this.#name}: more than ${SKELETON_BYTE_LIMIT} bytes besides tensor payloads`,
+      {
+        hint: 'store weights in raw_data or external data, not in int32_data, int64_data or strings',
+      },
+    );
+  }
+
   #grow(needed: number): void {
-    if (needed > SKELETON_BYTE_LIMIT) {
-      throw new FormatError(
-        'ERR_LIMIT',
-        `${this.#name}: more than ${SKELETON_BYTE_LIMIT} bytes besides tensor payloads`,
-        {
-          hint: 'store weights in raw_data or external data, not in int32_data, int64_data or strings',
-        },
-      );
-    }
+    this.#requireKeepable(needed);
     // What is kept never outgrows the source: a payload's stand-in is smaller than the payload.
     const capacity = Math.max(needed, Math.min(this.#source.byteLength, this.#kept.length * 4));
     try {
