@@ -5,7 +5,7 @@ import { basename, dirname } from 'node:path';
 import { countWeights } from '../anatomy/weight-count.ts';
 import { type Asset, copyAssets, listAssets } from '../external-data/assets.ts';
 import { outputModelName, stageOutput } from '../external-data/commit.ts';
-import { checkFreeSpace } from '../external-data/disk.ts';
+import { checkFreeSpace, freeSpace } from '../external-data/disk.ts';
 import { resolveModelPath } from '../external-data/model-path.ts';
 import { type OpenedModel, openModel } from '../external-data/open-model.ts';
 import { checkOutput, type OutputTarget } from '../external-data/output.ts';
@@ -87,6 +87,10 @@ export interface RunReport {
   /** Stored bits per weight of the output, scales and zero points included. */
   readonly bitsPerWeight: number;
   readonly assets: readonly string[];
+  /** Free bytes where the output goes; undefined without `output`, or where the file system does not say. */
+  readonly freeDiskBytes: number | undefined;
+  /** The budget the bytes move in; Node and the graph come on top. */
+  readonly memoryBytes: number;
   /** Files of the package that were not taken along, with the reason. */
   readonly skipped: readonly { readonly name: string; readonly reason: string }[];
   readonly warnings: readonly string[];
@@ -218,10 +222,12 @@ export async function runRecipe(
   const force = options.force === true;
   // Refused before the work, not after it.
   const target = output === undefined ? undefined : checkOutput(output, { force, inputPaths });
+  const free = target && freeSpace(target.directory);
+  const memoryBytes = options.memoryBytes ?? DEFAULT_MEMORY_BYTES;
   const progress = (phase: RunPhase) => (done: number, total: number) =>
     options.onProgress?.(phase, done, total);
   const stream = (phase: RunPhase): StreamOptions => ({
-    memoryBytes: options.memoryBytes ?? DEFAULT_MEMORY_BYTES,
+    memoryBytes,
     threads: options.threads ?? availableParallelism(),
     io: options.io ?? 'auto',
     signal: options.signal,
@@ -253,6 +259,8 @@ export async function runRecipe(
     weights,
     bitsPerWeight: weights === 0 ? 0 : (payloadBytes(plan) * 8) / weights,
     assets: list.assets.map((asset) => asset.relativePath),
+    freeDiskBytes: free === undefined ? undefined : Number(free),
+    memoryBytes,
     skipped: [
       ...list.skipped.map(({ relativePath, reason }) => ({ name: relativePath, reason })),
       ...resolved.otherModels.map((name) => ({

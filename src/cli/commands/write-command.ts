@@ -6,7 +6,7 @@ import { dtypeLabel } from '../../dtypes.ts';
 import { CancelledError, UsageError } from '../../errors.ts';
 import type { Recipe } from '../../recipes/recipe.ts';
 import { type RunReport, runRecipe } from '../../recipes/run-recipe.ts';
-import { note, printJson, printLine } from '../output.ts';
+import { note, printJson, printLine, printPath, reportError } from '../output.ts';
 import type { WriteFlags } from '../program.ts';
 import { progressDisplay } from '../progress.ts';
 import { formatTable } from '../table.ts';
@@ -89,7 +89,12 @@ function printReport(report: RunReport, flags: WriteFlags): void {
     ]);
     printLine(formatTable(rows, ['left', 'right', 'right']));
     if (report.aliases > 0)
-      printLine(`${plural(report.aliases, 'tensor')} share the bytes of another`);
+      printLine(
+        `${plural(report.aliases, 'tensor')} ${report.aliases === 1 ? 'shares' : 'share'} the bytes of another`,
+      );
+    const disk = report.freeDiskBytes;
+    if (disk !== undefined) printLine(`free on that disk: ${formatSize(disk)}`);
+    printLine(`memory: ${formatSize(report.memoryBytes)} for buffers, Node and the graph on top`);
     if (report.assets.length > 0) printLine(`also copied: ${report.assets.join(', ')}`);
   }
 }
@@ -149,13 +154,14 @@ export async function runWriteCommand(
       if (flags.json !== true) note('nothing changed, nothing was written');
       return 1;
     }
-    if (flags.quiet === true && flags.json !== true) printLine(report.output.path ?? '');
-    else if (flags.json !== true) printLine(summary(report));
+    if (flags.json === true) return 0;
+    if (flags.quiet !== true) printLine(summary(report));
+    else if (report.output.path !== undefined) printPath(report.output.path);
     return 0;
   } catch (error) {
     display.finish();
-    if (signalExit === undefined) throw error;
-    note('onnx-lathe: interrupted; nothing was written');
+    if (signalExit === undefined || !(error instanceof CancelledError)) throw error;
+    reportError(error, flags.json === true);
     return signalExit;
   } finally {
     release();
