@@ -38,7 +38,7 @@ export const MESSAGE_TYPES = [
 /** Name of a message type of the schema, without the package. */
 export type MessageTypeName = (typeof MESSAGE_TYPES)[number];
 
-/** What a field holds, as far as the scanner cares; `int64`, `number32` and `double` are repeated, packable fields. */
+/** What a field holds, as far as the scanner cares. The number types stand for repeated, packable fields. */
 export type FieldContent = MessageTypeName | 'int64' | 'int32' | 'float' | 'double';
 
 /** Fields of each message that are messages or repeated numbers. All others are leaves. */

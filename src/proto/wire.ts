@@ -214,9 +214,7 @@ export class WireReader {
     throw this.error('ERR_PROTOBUF', `a field ends at byte ${stop}, beyond its message,`, start);
   }
 
-  /**
-   * Number of kept bytes up to here: where in the result the next kept byte will stand.
-   */
+  /** Number of kept bytes up to here: where in the result the next kept byte will stand. */
   get keptLength(): number {
     return this.#keptLength + this.#index - this.#keptIndex;
   }
@@ -265,6 +263,7 @@ export class WireReader {
     this.#keptLength = needed;
   }
 
+  /** Throws when the result would have more than the allowed `byteLength` bytes. */
   #requireKeepable(byteLength: number): void {
     if (byteLength <= SKELETON_BYTE_LIMIT) return;
     throw new FormatError(
