@@ -7,20 +7,36 @@ import {
   PreconditionError,
   UsageError,
 } from '../errors.ts';
+import { printable, printableJson } from './printable.ts';
 
 /** Version of every JSON document this tool prints; it grows when a field changes its meaning. */
 export const SCHEMA_VERSION = 1;
 
+/** Longest line on stderr, in characters: names in a model may have any length. */
+const LONGEST_NOTE = 4000;
+
+/** Prints a part of the answer, one line or a table of them. */
 export function printLine(text: string): void {
-  process.stdout.write(`${text}\n`);
+  process.stdout.write(`${text.split('\n').map(printable).join('\n')}\n`);
+}
+
+/** Prints a path for programs to read: exactly as it is. */
+export function printPath(path: string): void {
+  process.stdout.write(`${path}\n`);
 }
 
 export function printJson(value: object): void {
-  printLine(JSON.stringify({ schemaVersion: SCHEMA_VERSION, ...value }, undefined, 2));
+  process.stdout.write(
+    `${printableJson(JSON.stringify({ schemaVersion: SCHEMA_VERSION, ...value }, undefined, 2))}\n`,
+  );
 }
 
+/** Says something on stderr, always in one line. */
 export function note(text: string): void {
-  process.stderr.write(`${text}\n`);
+  const line = printable(text);
+  process.stderr.write(
+    line.length <= LONGEST_NOTE ? `${line}\n` : `${line.slice(0, LONGEST_NOTE)}…\n`,
+  );
 }
 
 /** Exit code of an error: 2 usage, 3 format, 4 precondition, 5 resource, 130 interrupted. */
@@ -32,13 +48,6 @@ export function exitCodeOf(error: unknown): number {
   return 5;
 }
 
-/** Control characters from a model's names must not reach the terminal. */
-function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}]/gu, (character) =>
-    character === '\n' ? ' ' : `\\u${character.codePointAt(0)?.toString(16).padStart(4, '0')}`,
-  );
-}
-
 /** Reports an error: one line, and one with the fix when it is known; JSON when asked for. Returns the exit code. */
 export function reportError(error: unknown, json: boolean): number {
   const known = error instanceof LatheError;
@@ -48,13 +57,14 @@ export function reportError(error: unknown, json: boolean): number {
     ? error.hint
     : 'this is a defect of onnx-lathe; run again with DEBUG=onnx-lathe for the stack and report it';
   if (json) {
-    note(JSON.stringify({ error: { code, message, ...(hint === undefined ? {} : { hint }) } }));
+    const report = { error: { code, message, ...(hint === undefined ? {} : { hint }) } };
+    process.stderr.write(`${printableJson(JSON.stringify(report))}\n`);
   } else {
-    note(`onnx-lathe: ${printable(message)}`);
-    if (hint !== undefined) note(`  ${printable(hint)}`);
+    note(`onnx-lathe: ${message}`);
+    if (hint !== undefined) note(`  ${hint}`);
   }
   if (process.env['DEBUG']?.includes('onnx-lathe') && error instanceof Error) {
-    note(error.stack ?? '');
+    for (const line of (error.stack ?? '').split('\n')) note(line);
   }
   return exitCodeOf(error);
 }

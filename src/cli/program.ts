@@ -1,8 +1,9 @@
 /** The command tree: names, arguments, flags and help. What a command does is in commands/, loaded when it runs. */
 
-import { Command, CommanderError, Option } from 'commander';
-import { parseSize } from '../bytes.ts';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { formatSize, parseSize } from '../bytes.ts';
 import { UsageError } from '../errors.ts';
+import { DEFAULT_MEMORY_BYTES } from '../stream/budget.ts';
 import { reportError } from './output.ts';
 
 /** Flags of every command that writes a model. */
@@ -32,10 +33,16 @@ const EXIT_CODES = `Exit codes: 0 done, 1 nothing to do or the answer is no, 2 u
 
 function parsePositive(text: string): number {
   const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1) {
-    throw new UsageError('ERR_OPTION', `"${text}" is not a positive whole number`);
+  if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= 1) return value;
+  throw new InvalidArgumentError('give a whole number from 1');
+}
+
+function parseMemory(text: string): number {
+  try {
+    return parseSize(text);
+  } catch (error) {
+    throw new InvalidArgumentError((error instanceof UsageError && error.hint) || 'not a size');
   }
-  return value;
 }
 
 function writeFlags(command: Command): Command {
@@ -45,7 +52,11 @@ function writeFlags(command: Command): Command {
     .option('-f, --force', 'replace an existing output')
     .option('--component <name>', 'which .onnx of a package of several')
     .option('--no-assets', 'leave tokenizer and configuration files behind')
-    .option('--memory <size>', 'memory for windows and buffers', parseSize, parseSize('64MiB'))
+    .addOption(
+      new Option('--memory <size>', 'memory for windows and buffers')
+        .argParser(parseMemory)
+        .default(DEFAULT_MEMORY_BYTES, formatSize(DEFAULT_MEMORY_BYTES)),
+    )
     .option('--threads <count>', 'threads (default: all processors)', parsePositive)
     .addOption(
       new Option('--io <mode>', 'how weights are read')
@@ -73,7 +84,6 @@ function buildProgram(setExit: (code: number) => void): Command {
     )
     .option('-V, --version', 'version of the tool, its addon and Node')
     .helpCommand(true)
-    .showHelpAfterError('(run with --help for the options)')
     .addHelpText(
       'after',
       `
@@ -85,17 +95,8 @@ Examples:
 ${EXIT_CODES}`,
     )
     .exitOverride()
-    .configureOutput({ writeErr: (text) => process.stderr.write(text) });
-
-  program.action(async (flags: { readonly version?: boolean }) => {
-    if (flags.version !== true) {
-      process.stderr.write(program.helpInformation());
-      setExit(2);
-      return;
-    }
-    const { printVersion } = await import('./commands/doctor.ts');
-    printVersion();
-  });
+    // Errors are worded by `usageError`, in one voice with all others.
+    .configureOutput({ outputError: () => undefined });
 
   program
     .command('inspect <model>')
@@ -176,8 +177,19 @@ Example:
       await doctorCommand(flags);
     });
 
-  for (const command of program.commands) command.exitOverride().showSuggestionAfterError(true);
   return program;
+}
+
+/** An error of the option parser in the words of this tool: what is wrong, and the choices or a suggestion as hint. */
+function usageError({ code, message }: CommanderError): UsageError {
+  const [line = '', suggestion] = message.replace(/^error: /, '').split('\n');
+  const [what = '', choices] = line.split(/(?<= is invalid)\. /);
+  const hint = suggestion?.replace(/^\(D(.*)\)$/, 'd$1') ?? choices;
+  return new UsageError(
+    code === 'commander.unknownCommand' ? 'ERR_UNKNOWN_NAME' : 'ERR_OPTION',
+    what.replace(/\.$/, ''),
+    { hint: hint ?? 'run with --help for commands and options' },
+  );
 }
 
 /** Runs the command line; returns the exit code. */
@@ -188,10 +200,17 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
     exitCode = code;
   });
   try {
+    if (args[0] === '--version' || args[0] === '-V') {
+      const { printVersion } = await import('./commands/doctor.ts');
+      printVersion();
+      return 0;
+    }
     await program.parseAsync(args, { from: 'user' });
     return exitCode;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    return reportError(error, json);
+    if (!(error instanceof CommanderError)) return reportError(error, json);
+    // Help that was asked for, and help in place of a command.
+    if (error.exitCode === 0) return 0;
+    return error.code === 'commander.help' ? 2 : reportError(usageError(error), json);
   }
 }

@@ -1,14 +1,28 @@
 /** Plain tables for people: columns aligned by spaces, no lines, safe to pipe. Pure. */
 
+import { printable } from './printable.ts';
+
 /** A column's alignment. */
 export type Alignment = 'left' | 'right';
 
-/** Lines of a table; trailing spaces are cut. Cells are text; a row may be shorter than the widest. */
+/** Longest cell, in characters: one long name must not push the columns after it off the screen. */
+const LONGEST_CELL = 400;
+
+function cellText(cell: string): string {
+  const text = printable(cell);
+  return text.length <= LONGEST_CELL ? text : `${text.slice(0, LONGEST_CELL)}…`;
+}
+
+/**
+ * Lines of a table; trailing spaces are cut. Cells may hold any text, which is made printable and cut at 400
+ * characters; a row may be shorter than the widest.
+ */
 export function formatTable(
-  rows: readonly (readonly string[])[],
+  cells: readonly (readonly string[])[],
   alignments: readonly Alignment[] = [],
   indent = '',
 ): string {
+  const rows = cells.map((row) => row.map(cellText));
   const widths: number[] = [];
   for (const row of rows) {
     row.forEach((cell, column) => {
@@ -17,11 +31,11 @@ export function formatTable(
   }
   return rows
     .map((row) => {
-      const cells = row.map((cell, column) => {
+      const padded = row.map((cell, column) => {
         const width = widths[column] ?? 0;
         return alignments[column] === 'right' ? cell.padStart(width) : cell.padEnd(width);
       });
-      return `${indent}${cells.join('  ')}`.trimEnd();
+      return `${indent}${padded.join('  ')}`.trimEnd();
     })
     .join('\n');
 }
