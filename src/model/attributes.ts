@@ -1,7 +1,7 @@
 /** Reading and writing node attributes. Pure. */
 
 import { DType } from '../dtypes.ts';
-import { fromInt64, toInt64 } from '../proto/int64.ts';
+import { longToNumber, toInt64 } from '../proto/int64.ts';
 import type { onnx } from '../proto/onnx.js';
 import type { Node } from './node.ts';
 import type { Tensor } from './tensor.ts';
@@ -24,12 +24,14 @@ export const AttributeType = {
 } as const;
 
 export function attributeProto(name: string, value: AttributeValue): onnx.IAttributeProto {
-  if ('int' in value) return { name, type: AttributeType.INT, i: toInt64(value.int) };
+  if ('int' in value)
+    return { name, type: AttributeType.INT, i: toInt64(value.int, `attribute "${name}"`) };
   if ('float' in value) return { name, type: AttributeType.FLOAT, f: value.float };
   if ('string' in value) {
     return { name, type: AttributeType.STRING, s: new TextEncoder().encode(value.string) };
   }
-  return { name, type: AttributeType.INTS, ints: value.ints.map(toInt64) };
+  const ints = value.ints.map((item) => toInt64(item, `attribute "${name}"`));
+  return { name, type: AttributeType.INTS, ints };
 }
 
 export function findAttribute(node: Node, name: string): onnx.IAttributeProto | undefined {
@@ -41,7 +43,7 @@ export function intAttribute(node: Node, name: string, absent: number): number {
   const value = findAttribute(node, name)?.i;
   return value === undefined || value === null
     ? absent
-    : fromInt64(value, `attribute "${name}" of node "${node.label}"`);
+    : longToNumber(value, `attribute "${name}" of node "${node.label}"`);
 }
 
 /** Float attribute, or `absent` when the node does not state it. */
@@ -52,7 +54,7 @@ export function floatAttribute(node: Node, name: string, absent: number): number
 /** Integer list, or undefined when the node does not state it. */
 export function intsAttribute(node: Node, name: string): readonly number[] | undefined {
   return findAttribute(node, name)?.ints?.map((value) =>
-    fromInt64(value, `attribute "${name}" of node "${node.label}"`),
+    longToNumber(value, `attribute "${name}" of node "${node.label}"`),
   );
 }
 
@@ -68,7 +70,7 @@ export function readInts(tensor: Tensor): readonly number[] | undefined {
     const { int64Data, int32Data } = tensor.proto;
     const values =
       tensor.dtype === DType.INT64
-        ? int64Data?.map((value) => fromInt64(value, 'a tensor element'))
+        ? int64Data?.map((value) => longToNumber(value, 'a tensor element'))
         : tensor.dtype === DType.INT32
           ? int32Data
           : undefined;

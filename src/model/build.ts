@@ -73,7 +73,6 @@ function connectNodes(graph: Graph, resolve: ResolveTensor, names: Names): void 
         );
       }
       node.setInput(index, value);
-      if (value === undefined && node.inputs.length <= index) node.setInput(index, undefined);
     });
     for (const attribute of node.proto.attribute ?? []) {
       for (const body of [...(attribute.g ? [attribute.g] : []), ...(attribute.graphs ?? [])]) {
@@ -94,7 +93,8 @@ function connectOutputs(graph: Graph): void {
       );
     }
     value.graphOutputCount++;
-    if (typeof entry !== 'string') value.info ??= entry;
+    // The entry of a body that hands on a value from outside describes it there, not where it comes from.
+    if (typeof entry !== 'string' && value.graph === graph) value.info ??= entry;
     graph.outputs.push(value);
   }
 }
@@ -113,7 +113,8 @@ export function buildGraph(
   declareNodes(graph, names);
   for (const info of proto.valueInfo ?? []) {
     const value = graph.values.get(info.name ?? '');
-    if (value !== undefined) value.info ??= info;
+    if (value === undefined) graph.foreignInfo.add(info);
+    else value.info ??= info;
   }
   connectNodes(graph, resolve, names);
   connectOutputs(graph);

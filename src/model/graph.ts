@@ -27,6 +27,8 @@ export class Graph {
   readonly initializers = new Map<string, Value>();
   /** Every value declared in this scope, by name. */
   readonly values = new Map<string, Value>();
+  /** Entries of `value_info` that name no value of this scope: captured values, or leftovers of an exporter. */
+  readonly foreignInfo = new Set<onnx.IValueInfoProto>();
   nodes: Node[] = [];
 
   constructor(

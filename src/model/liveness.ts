@@ -6,7 +6,18 @@ import type { Model } from './model.ts';
 import type { Node } from './node.ts';
 import type { Value } from './value.ts';
 
-/** Names that something other than a node refers to: quantization annotations and training bindings. */
+/** Every name that nodes of `graph` and of the bodies below read. Training runs as if part of the main graph. */
+function addNamesRead(graph: onnx.IGraphProto | null | undefined, names: Set<string>): void {
+  for (const node of graph?.node ?? []) {
+    for (const name of node.input ?? []) if (name) names.add(name);
+    for (const attribute of node.attribute ?? []) {
+      addNamesRead(attribute.g, names);
+      for (const body of attribute.graphs ?? []) addNamesRead(body, names);
+    }
+  }
+}
+
+/** Names that something other than a node refers to: quantization annotations and training information. */
 function namesHeldElsewhere(model: Model): Set<string> {
   const held = new Set<string>();
   const add = (entries: readonly onnx.IStringStringEntryProto[] | null | undefined) => {
@@ -18,6 +29,8 @@ function namesHeldElsewhere(model: Model): Set<string> {
   for (const training of model.proto.trainingInfo ?? []) {
     add(training.initializationBinding);
     add(training.updateBinding);
+    addNamesRead(training.initialization, held);
+    addNamesRead(training.algorithm, held);
   }
   for (const graph of model.graphs()) {
     if (!('quantizationAnnotation' in graph.proto)) continue;
@@ -37,7 +50,7 @@ export interface Liveness {
 
 /**
  * Marks everything reachable from graph outputs, through all subgraphs and outer scopes. Function bodies are marked
- * from their own outputs, whether or not something calls them. Values that annotations or training bindings name
+ * from their own outputs, whether or not something calls them. Values that annotations or training information name
  * are alive, and so is an initializer that is also a graph input (before IR 4 every initializer is).
  */
 export function findLive(model: Model): Liveness {

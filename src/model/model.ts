@@ -1,6 +1,6 @@
 /** A whole model in memory, without payload bytes. Pure. */
 
-import { fromInt64, toInt64 } from '../proto/int64.ts';
+import { longToNumber, toInt64 } from '../proto/int64.ts';
 import type { onnx } from '../proto/onnx.js';
 import { buildGraph } from './build.ts';
 import type { Graph } from './graph.ts';
@@ -79,9 +79,7 @@ export class Model {
   }
 
   get irVersion(): number {
-    return this.proto.irVersion === undefined || this.proto.irVersion === null
-      ? 0
-      : fromInt64(this.proto.irVersion, 'ir_version');
+    return longToNumber(this.proto.irVersion, 'ir_version');
   }
 
   /** Imported version of an operator set, or undefined. */
@@ -90,7 +88,7 @@ export class Model {
     const found = this.proto.opsetImport?.find((entry) => same(entry.domain ?? ''));
     return found?.version === undefined || found.version === null
       ? undefined
-      : fromInt64(found.version, 'an opset version');
+      : longToNumber(found.version, 'an opset version');
   }
 
   /** Imports an operator set if the model does not yet; an existing version stays. */
@@ -98,7 +96,7 @@ export class Model {
     if (this.opsetVersion(domain) !== undefined) return;
     this.proto.opsetImport = [
       ...(this.proto.opsetImport ?? []),
-      { domain, version: toInt64(version) },
+      { domain, version: toInt64(version, 'an opset version') },
     ];
   }
 }

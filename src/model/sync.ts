@@ -21,7 +21,7 @@ function syncTensor(value: Value, tensor: Tensor): onnx.ITensorProto {
   const { proto } = tensor;
   proto.name = value.name;
   if (proto.dataType !== tensor.dtype) proto.dataType = tensor.dtype;
-  proto.dims = tensor.dims.map(toInt64);
+  proto.dims = tensor.dims.map((dim) => toInt64(dim, 'a dimension'));
   return proto;
 }
 
@@ -31,7 +31,7 @@ function namedInfo(value: Value): onnx.IValueInfoProto[] {
   return [value.info];
 }
 
-/** Entries of `value_info` that still name a value of the scope, in their order, then those of new values. */
+/** Entries of `value_info` but those of values that are gone, in their order, then those of new values. */
 function syncValueInfo(graph: Graph): void {
   const listed = new Set(graph.proto.valueInfo ?? []);
   const kept: onnx.IValueInfoProto[] = [];
@@ -44,7 +44,7 @@ function syncValueInfo(graph: Graph): void {
   for (const info of listed) {
     const value = byInfo.get(info);
     if (value !== undefined) kept.push(...namedInfo(value));
-    else if (graph.values.has(info.name ?? '')) kept.push(info);
+    else if (graph.values.has(info.name ?? '') || graph.foreignInfo.has(info)) kept.push(info);
     known.add(info);
   }
   for (const [info, value] of byInfo) {

@@ -4,7 +4,7 @@
  */
 
 import { checkedSize } from '../bytes.ts';
-import { fromInt64 } from '../proto/int64.ts';
+import { longToNumber } from '../proto/int64.ts';
 import type { onnx } from '../proto/onnx.js';
 import { checkTensorBytes, Tensor } from './tensor.ts';
 import type { TensorData } from './tensor-data.ts';
@@ -20,7 +20,7 @@ export function tensorFromProto(
 ): Tensor {
   const what = `tensor "${name}"`;
   const dims = (proto.dims ?? []).map((dim) =>
-    checkedSize(fromInt64(dim, `a dimension of ${what}`), `a dimension of ${what}`),
+    checkedSize(longToNumber(dim, `a dimension of ${what}`), `a dimension of ${what}`),
   );
   const dtype = proto.dataType ?? 0;
   const data = resolve(proto, name);
