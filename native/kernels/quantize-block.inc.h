@@ -5,79 +5,127 @@
 namespace lathe {
 namespace {
 
-// The largest float below 0.5. For floats v in [0, 256) the integer part of v + kBelowHalf is v rounded to nearest,
-// halves up: a sum with 0.5 itself would round 0.49999997f and odd integers above 2^23 up.
+// The largest float below 0.5. For floats v in [0, 256) the integer part of the sum v + kBelowHalf is v rounded to
+// nearest, halves up. With 0.5 itself the sum for v = kBelowHalf would round up to 1.
 constexpr float kBelowHalf = 0x1.fffffep-2f;
+
+constexpr int64_t kRegisterBytes = kLanes * 4;
+constexpr int64_t kMaxBlockSize = 256;
 
 template <FloatType kType>
 constexpr int64_t kElementBytes = kType == FloatType::kFloat32 ? 4 : 2;
 
-// What encodes a code: code = round(x * reciprocal + zeroPoint), clamped. One block per lane.
+// Extremes are sought in registers of elements as they lie in memory: fp32 as it is, 16-bit types as integer keys, two
+// a lane, which spares decoding them. Which of +0 and -0 is an extreme is left open; see makeCoder.
+template <FloatType kType>
+inline Ints ordered(Ints elements) {
+  return kType == FloatType::kFloat32 ? elements : orderKeys(elements);
+}
+template <FloatType kType>
+inline Ints lower(Ints a, Ints b) {
+  return kType == FloatType::kFloat32 ? minBits(a, b) : minKeys(a, b);
+}
+template <FloatType kType>
+inline Ints upper(Ints a, Ints b) {
+  return kType == FloatType::kFloat32 ? maxBits(a, b) : maxKeys(a, b);
+}
+
+// Remembers whether a NaN or infinity has passed: by bit patterns for fp32, by extreme keys for 16-bit types, where
+// both lie beyond every finite number.
+template <FloatType kType>
+struct Watch {
+  Ints low;
+  Ints high;
+
+  void elements(Ints x) {
+    if constexpr (kType == FloatType::kFloat32) high = noteBits(high, x);
+  }
+  void extremes(Ints lowKeys, Ints highKeys) {
+    if constexpr (kType != FloatType::kFloat32) {
+      low = minKeys(low, lowKeys);
+      high = maxKeys(high, highKeys);
+    }
+  }
+  bool alarmed() const {
+    if constexpr (kType == FloatType::kFloat32) {
+      uint32_t seen[kLanes];
+      storeInts(seen, high);
+      for (const uint32_t pattern : seen) {
+        if (pattern >= 0xff000000) return true;
+      }
+    } else {
+      constexpr int16_t kInfinity = kType == FloatType::kFloat16 ? 0x7c00 : 0x7f80;
+      int16_t lows[kLanes * 2], highs[kLanes * 2];
+      storeInts(lows, low);
+      storeInts(highs, high);
+      for (int i = 0; i < kLanes * 2; i++) {
+        if (highs[i] >= kInfinity || lows[i] < -kInfinity) return true;
+      }
+    }
+    return false;
+  }
+};
+
+// Index of the first NaN or infinity among `columns` elements of each of `rows` rows, in row order; -1 when none.
+template <FloatType kType>
+ElementIndex findNonFinite(const uint8_t* src, int64_t rowStride, int64_t rows, int64_t columns) {
+  constexpr uint32_t kExponent = kType == FloatType::kFloat32   ? 0x7f800000
+                                 : kType == FloatType::kFloat16 ? 0x7c00
+                                                                : 0x7f80;
+  for (int64_t row = 0; row < rows; row++) {
+    for (int64_t column = 0; column < columns; column++) {
+      uint32_t bits = 0;
+      __builtin_memcpy(&bits, src + row * rowStride + column * kElementBytes<kType>, kElementBytes<kType>);
+      if ((bits & kExponent) == kExponent) return row * columns + column;
+    }
+  }
+  return -1;
+}
+
+// What encodes an element: code = round(x * reciprocal + zeroPoint), limited to [0, top]. One block per lane.
 struct BlockCoder {
   Floats reciprocal;
   Floats zeroPoint;
 };
 
-// Rounds lanes, clamped to [0, top], to the nearest integer, halves up. NaN becomes 0.
-inline Ints roundClamped(Floats x, Floats top) {
-  const Floats clamped = min(max(x, broadcast(0.0f)), top);
-  return truncate(add(clamped, broadcast(kBelowHalf)));
-}
-
-inline Ints encode(Floats x, Floats reciprocal, Floats zeroPoint, Floats top) {
-  return roundClamped(add(multiply(x, reciprocal), zeroPoint), top);
-}
-
 // Turns the extremes of kLanes blocks into scales (stored as kType at `scales`, kLanes of them), zero-point codes (at
-// `zeroPoints` when asymmetric) and the coder. `firstElements` fills an array with the first element of each block; it
-// is called only where a whole block is zero: the sign of the first zero is then the sign of the scale, negated.
+// `zeroPoints` when asymmetric) and the coder. `firstElements` returns the first element of each block; it is called
+// only where a whole block is zero: the sign of its first zero is then the sign of the scale, negated.
 template <FloatType kType, typename FirstElements>
 inline BlockCoder makeCoder(bool symmetric, uint32_t bits, Floats low, Floats high, uint8_t* scales,
                             int32_t* zeroPoints, FirstElements firstElements) {
   const Floats zero = broadcast(0.0f);
-  const Floats one = broadcast(1.0f);
   const float middle = static_cast<float>(1u << (bits - 1));
-  const Floats top = broadcast(static_cast<float>((1u << bits) - 1));
   Floats scale, zeroPoint;
   if (symmetric) {
     Floats peak = select(greater(absolute(high), absolute(low)), high, low);
-    if (any(isZero(peak))) {
-      alignas(64) float first[kLanes];
-      firstElements(first);
-      peak = select(isZero(peak), loadFloats(first), peak);
-    }
+    if (any(isZero(peak))) peak = select(isZero(peak), firstElements(), peak);
     // Dividing by a power of two and multiplying by its inverse are the same, subnormals included.
     scale = multiply(negate(peak), broadcast(1.0f / middle));
     zeroPoint = broadcast(middle);
   } else {
+    const Floats top = broadcast(static_cast<float>((1u << bits) - 1));
     low = min(low, zero);
     high = max(high, zero);
     scale = divide(subtract(high, low), top);
-    // A scale that underflowed has zero point 0: `low` is then zero or negative.
+    // Where the scale underflowed, `low` (zero or negative) stands in and gives zero point 0.
     const Floats position = select(isZero(scale), low, subtract(zero, divide(low, scale)));
-    const Ints codes = roundClamped(position, top);
+    const Ints codes = truncate(add(min(max(position, zero), top), broadcast(kBelowHalf)));
     storeInts(zeroPoints, codes);
     zeroPoint = toFloats(codes);
   }
   const Floats stored = storeScales<kType>(scales, scale);
-  return {select(isZero(stored), zero, divide(one, stored)), zeroPoint};
+  return {select(isZero(stored), zero, divide(broadcast(1.0f), stored)), zeroPoint};
 }
 
-// Index of the first NaN or infinity among `columns` elements of each of `rows` rows, in row order; -1 when none.
+// Codes before they are packed: packing limits them to [0, top], and |x * reciprocal + zeroPoint| stays below 2^10 for
+// finite x, however the scale was rounded. Only the reciprocal of a subnormal fp32 or bf16 scale may be infinite, and
+// give infinity (limited here; the conversion would make it 0) or, for x = 0, NaN (which becomes code 0).
 template <FloatType kType>
-ElementIndex findNonFinite(const uint8_t* src, int64_t rowStride, int64_t rows, int64_t columns) {
-  for (int64_t row = 0; row < rows; row++) {
-    for (int64_t column = 0; column < columns; column++) {
-      const uint8_t* from = src + row * rowStride + column * kElementBytes<kType>;
-      uint32_t bits = 0;
-      __builtin_memcpy(&bits, from, kElementBytes<kType>);
-      const uint32_t exponent = kType == FloatType::kFloat32   ? 0x7f800000
-                                : kType == FloatType::kFloat16 ? 0x7c00
-                                                               : 0x7f80;
-      if ((bits & exponent) == exponent) return row * columns + column;
-    }
-  }
-  return -1;
+inline Ints encode(Floats x, Floats reciprocal, Floats zeroPoint, Floats half, Floats top) {
+  const Floats position = add(multiply(x, reciprocal), zeroPoint);
+  if constexpr (kType == FloatType::kFloat16) return truncate(add(position, half));
+  return truncate(add(min(top, position), half));
 }
 
 }  // namespace

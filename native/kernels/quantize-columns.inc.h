@@ -22,27 +22,45 @@ struct Collected {
   alignas(64) int32_t zeroPoints[kMaxStoredBlocks][kLanes];
 };
 
-// Copies the first `columns` elements of `rows` rows into lines; missing columns become 0, missing rows up to
-// blockSize repeat the first one, which changes no extreme.
+// One block of a line's columns: its elements as they lie in memory, and their extremes.
+struct Staged {
+  alignas(64) uint8_t lines[kMaxBlockSize * kLineBytes];
+  alignas(64) uint8_t low[kLineBytes];
+  alignas(64) uint8_t high[kLineBytes];
+};
+
+// Stages the first `columns` elements of `rows` rows. Missing columns become 0, missing rows up to blockSize too; these
+// do not count for the extremes.
 template <FloatType kType>
-inline Suspects stage(Suspects suspects, const uint8_t* src, int64_t rowStride, int64_t rows, int64_t blockSize,
-                      int64_t columns, uint8_t* lines) {
+inline void stage(const uint8_t* src, int64_t rowStride, int64_t rows, int64_t blockSize, int64_t columns,
+                  Watch<kType>* watch, Staged* to) {
+  constexpr int kRegisters = kLineBytes / kRegisterBytes;
   const int64_t byteLength = columns * kElementBytes<kType>;
-  if (byteLength == kLineBytes) {
+  if (byteLength < kLineBytes) {
+    __builtin_memset(to->lines, 0, rows * kLineBytes);
     for (int64_t row = 0; row < rows; row++) {
-      const uint8_t* from = src + row * rowStride;
-      suspects = noteAll<kType>(suspects, from, kLineBytes);
-      __builtin_memcpy(lines + row * kLineBytes, from, kLineBytes);
+      __builtin_memcpy(to->lines + row * kLineBytes, src + row * rowStride, byteLength);
     }
-  } else {
-    __builtin_memset(lines, 0, rows * kLineBytes);
-    for (int64_t row = 0; row < rows; row++) {
-      __builtin_memcpy(lines + row * kLineBytes, src + row * rowStride, byteLength);
-      suspects = noteAll<kType>(suspects, lines + row * kLineBytes, kLineBytes);
+    src = to->lines;
+    rowStride = kLineBytes;
+  }
+  Ints low[kRegisters], high[kRegisters];
+  for (int i = 0; i < kRegisters; i++) low[i] = high[i] = ordered<kType>(loadInts(src + i * kRegisterBytes));
+  for (int64_t row = 0; row < rows; row++) {
+    for (int i = 0; i < kRegisters; i++) {
+      const Ints x = loadInts(src + row * rowStride + i * kRegisterBytes);
+      storeInts(to->lines + row * kLineBytes + i * kRegisterBytes, x);
+      watch->elements(x);
+      low[i] = lower<kType>(low[i], ordered<kType>(x));
+      high[i] = upper<kType>(high[i], ordered<kType>(x));
     }
   }
-  for (int64_t row = rows; row < blockSize; row++) __builtin_memcpy(lines + row * kLineBytes, lines, kLineBytes);
-  return suspects;
+  for (int i = 0; i < kRegisters; i++) {
+    watch->extremes(low[i], high[i]);
+    storeInts(to->low + i * kRegisterBytes, ordered<kType>(low[i]));
+    storeInts(to->high + i * kRegisterBytes, ordered<kType>(high[i]));
+  }
+  if (rows < blockSize) __builtin_memset(to->lines + rows * kLineBytes, 0, (blockSize - rows) * kLineBytes);
 }
 
 // Sets the codes of rows `rows` and up of a block to 0.
@@ -51,49 +69,41 @@ inline void clearPastEnd(Ints* words, int64_t rows, int64_t blockSize) {
   constexpr int64_t kPerWord = 32 / kBits;
   for (int64_t word = rows / kPerWord; word < blockSize / kPerWord; word++) {
     const int64_t kept = rows - word * kPerWord;
-    words[word] = kept <= 0 ? zeroInts() : bitAnd(words[word], broadcastInt((1 << (kept * kBits)) - 1));
+    words[word] = kept <= 0 ? broadcastInt(0) : bitAnd(words[word], broadcastInt((1 << (kept * kBits)) - 1));
   }
 }
 
-template <FloatType kType, int kBits, int kIndex = 0>
-inline Ints encodeWord(Ints word, const uint8_t* lines, const BlockCoder& coder, Floats top) {
-  if constexpr (kIndex == 32 / kBits) {
-    return word;
-  } else {
-    const Floats x = load<kType>(lines + kIndex * kLineBytes);
-    const Ints codes = encode(x, coder.reciprocal, coder.zeroPoint, top);
-    return encodeWord<kType, kBits, kIndex + 1>(orShifted<kIndex * kBits>(word, codes), lines, coder, top);
-  }
-}
-
-// Quantizes block `block` of what `to` collects, from kLanes columns of the staged lines.
+// Quantizes block `block` of what `to` collects, from the kLanes columns that begin `offset` bytes into the lines.
 template <FloatType kType, int kBits>
-inline void quantizeStaged(const QuantizeParams& params, const uint8_t* lines, int64_t block, int64_t rows,
-                           Collected<kBits>* to) {
-  const int64_t blockSize = params.blockSize;
-  constexpr int kChains = 4;
-  Floats lows[kChains], highs[kChains];
-  for (int i = 0; i < kChains; i++) lows[i] = highs[i] = load<kType>(lines + i * kLineBytes);
-  for (int64_t row = kChains; row < blockSize; row += kChains) {
-    for (int i = 0; i < kChains; i++) {
-      const Floats x = load<kType>(lines + (row + i) * kLineBytes);
-      lows[i] = min(lows[i], x);
-      highs[i] = max(highs[i], x);
-    }
-  }
-  const Floats low = min(min(lows[0], lows[1]), min(lows[2], lows[3]));
-  const Floats high = max(max(highs[0], highs[1]), max(highs[2], highs[3]));
-  const BlockCoder coder =
-      makeCoder<kType>(params.symmetric, kBits, low, high, to->scales[block], to->zeroPoints[block],
-                       [&](float* firstElements) { storeFloats(firstElements, load<kType>(lines)); });
-
+inline void quantizeStaged(const QuantizeParams& params, const Staged& staged, int64_t offset, int64_t block,
+                           int64_t rows, Collected<kBits>* to) {
+  const uint8_t* lines = staged.lines + offset;
+  const BlockCoder coder = makeCoder<kType>(params.symmetric, kBits, load<kType>(staged.low + offset),
+                                            load<kType>(staged.high + offset), to->scales[block],
+                                            to->zeroPoints[block], [&] { return load<kType>(lines); });
+  const Floats half = broadcast(kBelowHalf);
   const Floats top = broadcast(static_cast<float>((1 << kBits) - 1));
+  // Every second code is wanted 16 bits up. For fp16 all its terms are scaled beforehand: they are far from overflow
+  // and underflow, so that scaling them changes no rounding.
+  constexpr bool kScaled = kType == FloatType::kFloat16;
+  const Floats up = broadcast(0x1p16f);
+  const BlockCoder upper = {multiply(coder.reciprocal, up), multiply(coder.zeroPoint, up)};
+  const Floats upperHalf = multiply(half, up);
   constexpr int64_t kPerWord = 32 / kBits;
-  Ints* words = to->words + block * blockSize / kPerWord;
-  for (int64_t word = 0; word < blockSize / kPerWord; word++) {
-    words[word] = encodeWord<kType, kBits>(zeroInts(), lines + word * kPerWord * kLineBytes, coder, top);
+  Ints* words = to->words + block * params.blockSize / kPerWord;
+  for (int64_t word = 0; word < params.blockSize / kPerWord; word++, lines += kPerWord * kLineBytes) {
+    Ints pairs[kPerWord / 2];
+    for (int i = 0; i < kPerWord / 2; i++) {
+      const Floats x = load<kType>(lines + i * 2 * kLineBytes);
+      const Floats y = load<kType>(lines + (i * 2 + 1) * kLineBytes);
+      const Ints even = encode<kType>(x, coder.reciprocal, coder.zeroPoint, half, top);
+      const Ints odd = kScaled ? encode<kType>(y, upper.reciprocal, upper.zeroPoint, upperHalf, top)
+                               : shiftUp(encode<kType>(y, coder.reciprocal, coder.zeroPoint, half, top));
+      pairs[i] = joinPairs(even, odd);
+    }
+    words[word] = packWord<kBits>(pairs);
   }
-  if (rows < blockSize) clearPastEnd<kBits>(words, rows, blockSize);
+  if (rows < params.blockSize) clearPastEnd<kBits>(words, rows, params.blockSize);
 }
 
 // Writes what `lanes` channels have collected: `blocks` blocks, the first of which is block `first` of the strip.
@@ -140,9 +150,9 @@ ElementIndex quantizeColumnsOf(const QuantizeParams& params, const uint8_t* src,
   const int64_t blockSize = params.blockSize;
   const int64_t storedBlocks = blockSize < kStoredRows ? kStoredRows / blockSize : 1;
   const int64_t blocks = (rows + blockSize - 1) / blockSize;
-  alignas(64) uint8_t lines[kMaxBlockSize * kLineBytes];
+  Staged staged;
   Collected<kBits> collected[kVectors];
-  Suspects suspects = noSuspects();
+  Watch<kType> watch = {broadcastInt(0), broadcastInt(0)};
   for (int64_t column = 0; column < columns; column += kLineColumns) {
     const int64_t used = columns - column < kLineColumns ? columns - column : kLineColumns;
     for (int64_t first = 0; first < blocks; first += storedBlocks) {
@@ -150,10 +160,9 @@ ElementIndex quantizeColumnsOf(const QuantizeParams& params, const uint8_t* src,
       for (int64_t block = 0; block < count; block++) {
         const int64_t row = (first + block) * blockSize;
         const int64_t present = rows - row < blockSize ? rows - row : blockSize;
-        suspects = stage<kType>(suspects, src + row * rowStride + column * kBytes, rowStride, present, blockSize, used,
-                                lines);
+        stage<kType>(src + row * rowStride + column * kBytes, rowStride, present, blockSize, used, &watch, &staged);
         for (int64_t vector = 0; vector * kLanes < used; vector++) {
-          quantizeStaged<kType, kBits>(params, lines + vector * kLanes * kBytes, block, present, &collected[vector]);
+          quantizeStaged<kType, kBits>(params, staged, vector * kLanes * kBytes, block, present, &collected[vector]);
         }
       }
       for (int64_t vector = 0; vector * kLanes < used; vector++) {
@@ -163,7 +172,7 @@ ElementIndex quantizeColumnsOf(const QuantizeParams& params, const uint8_t* src,
       }
     }
   }
-  return hasNonFinite<kType>(suspects) ? findNonFinite<kType>(src, rowStride, rows, columns) : -1;
+  return watch.alarmed() ? findNonFinite<kType>(src, rowStride, rows, columns) : -1;
 }
 
 ElementIndex quantizeColumns(const QuantizeParams& params, const uint8_t* src, int64_t rowStride, int64_t rows,

@@ -1,5 +1,6 @@
 // Rows ([N, K]): kLanes blocks of a channel make a group. Its extremes are reduced with one transposition, so that
-// scales, zero points and reciprocals are computed for all blocks of the group at once.
+// scales, zero points and reciprocals are computed for all blocks of the group at once; they are computed one group
+// ahead of the codes, which hides the latency of the divisions.
 #pragma once
 
 #include "quantize-block.inc.h"
@@ -7,16 +8,20 @@
 namespace lathe {
 namespace {
 
-constexpr int64_t kMaxBlockSize = 256;
 // Vectors that are packed together.
 constexpr int kPack = 4;
 
-// Consecutive blocks of one channel: where the codes of the first one go, where the channel's scales and zero points
-// begin.
-struct BlockRun {
-  int64_t first;
-  int64_t count;
+// 1 to kLanes consecutive whole blocks of one channel, and what encodes them.
+struct Group {
+  const uint8_t* src;
   uint8_t* codes;
+  int64_t count;
+  alignas(64) float reciprocals[kLanes];
+  alignas(64) float zeroPoints[kLanes];
+};
+
+// Where a channel's scales and zero points begin.
+struct ChannelOutput {
   uint8_t* scales;
   uint8_t* zeroPoints;
 };
@@ -36,51 +41,112 @@ inline void storeZeroPoints(uint32_t bits, uint8_t* to, int64_t first, int64_t c
   if (i < count) to[(first + i) / 2] = static_cast<uint8_t>(codes[i] | 0x80);
 }
 
-// Extremes of `count` consecutive blocks, one per lane; kVectors is the block's size in vectors, 4 meaning 4 or more.
+// Extremes of one block. kVectors is its size in vectors of kLanes elements, 4 meaning 4 or more.
 template <FloatType kType, int kVectors>
-inline void findExtremes(const uint8_t* src, int64_t blockSize, int64_t count, Floats* low, Floats* high) {
-  constexpr int64_t kVectorBytes = kLanes * kElementBytes<kType>;
-  Floats lows[kLanes], highs[kLanes];
-  for (int64_t block = 0; block < count; block++) {
-    const uint8_t* from = src + block * blockSize * kElementBytes<kType>;
-    Floats smallest[kVectors], largest[kVectors];
-    for (int i = 0; i < kVectors; i++) smallest[i] = largest[i] = load<kType>(from + i * kVectorBytes);
-    for (int64_t element = kVectors * kLanes; element < blockSize; element += kVectors * kLanes) {
-      const uint8_t* next = from + element * kElementBytes<kType>;
-      for (int i = 0; i < kVectors; i++) {
-        const Floats x = load<kType>(next + i * kVectorBytes);
-        smallest[i] = min(smallest[i], x);
-        largest[i] = max(largest[i], x);
+inline void blockExtremes(const uint8_t* src, int64_t blockSize, Watch<kType>* watch, Ints* low, Ints* high) {
+  constexpr int kRegisters = kVectors * kElementBytes<kType> / 4;
+  if constexpr (kRegisters == 0) {
+    *low = *high = ordered<kType>(loadTwice(src));
+  } else {
+    Ints lows[kRegisters], highs[kRegisters];
+    for (int i = 0; i < kRegisters; i++) {
+      const Ints x = loadInts(src + i * kRegisterBytes);
+      watch->elements(x);
+      lows[i] = highs[i] = ordered<kType>(x);
+    }
+    if constexpr (kVectors == kPack) {
+      const uint8_t* const end = src + blockSize * kElementBytes<kType>;
+      for (src += kRegisters * kRegisterBytes; src < end; src += kRegisters * kRegisterBytes) {
+        for (int i = 0; i < kRegisters; i++) {
+          const Ints x = loadInts(src + i * kRegisterBytes);
+          watch->elements(x);
+          lows[i] = lower<kType>(lows[i], ordered<kType>(x));
+          highs[i] = upper<kType>(highs[i], ordered<kType>(x));
+        }
       }
     }
-    for (int step = kVectors / 2; step > 0; step /= 2) {
+    for (int step = kRegisters / 2; step > 0; step /= 2) {
       for (int i = 0; i < step; i++) {
-        smallest[i] = min(smallest[i], smallest[i + step]);
-        largest[i] = max(largest[i], largest[i + step]);
+        lows[i] = lower<kType>(lows[i], lows[i + step]);
+        highs[i] = upper<kType>(highs[i], highs[i + step]);
       }
     }
-    lows[block] = smallest[0];
-    highs[block] = largest[0];
+    *low = lows[0];
+    *high = highs[0];
   }
-  for (int64_t block = count; block < kLanes; block++) {
-    lows[block] = lows[0];
-    highs[block] = highs[0];
-  }
-  *low = reduceEach<min>(lows);
-  *high = reduceEach<max>(highs);
 }
 
-// Codes of kPack vectors from element `first` of the group on.
+// Floats of keys that are folded to one a lane.
+template <FloatType kType>
+inline Floats decodeKeys(Ints keys) {
+  alignas(64) uint8_t elements[kLanes * 2];
+  storeLower(elements, orderKeys(keys));
+  return load<kType>(elements);
+}
+
+// Extremes of the blocks of a group, one block per lane; lanes without a block repeat the first one.
+template <FloatType kType, int kVectors>
+inline void groupExtremes(const Group& group, int64_t blockSize, Watch<kType>* watch, Floats* low, Floats* high) {
+  Ints lows[kLanes], highs[kLanes];
+  blockExtremes<kType, kVectors>(group.src, blockSize, watch, &lows[0], &highs[0]);
+  for (int block = 1; block < kLanes; block++) {
+    if (block < group.count) {
+      blockExtremes<kType, kVectors>(group.src + block * blockSize * kElementBytes<kType>, blockSize, watch,
+                                     &lows[block], &highs[block]);
+    } else {
+      lows[block] = lows[0];
+      highs[block] = highs[0];
+    }
+  }
+  const Ints lowest = reduceEach<lower<kType>>(lows);
+  const Ints highest = reduceEach<upper<kType>>(highs);
+  watch->extremes(lowest, highest);
+  if constexpr (kType == FloatType::kFloat32) {
+    alignas(64) uint8_t bits[2][kRegisterBytes];
+    storeInts(bits[0], lowest);
+    storeInts(bits[1], highest);
+    *low = load<kType>(bits[0]);
+    *high = load<kType>(bits[1]);
+  } else {
+    *low = decodeKeys<kType>(minKeys(lowest, upperKeys(lowest)));
+    *high = decodeKeys<kType>(maxKeys(highest, upperKeys(highest)));
+  }
+}
+
+// Finds what encodes the group and stores its scales and zero points; `first` is the index of its first block.
 template <FloatType kType, int kBits, int kVectors>
-inline void encodePack(const uint8_t* src, int64_t first, int64_t blockSize, const float* reciprocals,
-                       const float* zeroPoints, uint8_t* to) {
+inline void prepare(const QuantizeParams& params, int64_t first, const ChannelOutput& out, Watch<kType>* watch,
+                    Group* group) {
+  Floats low, high;
+  groupExtremes<kType, kVectors>(*group, params.blockSize, watch, &low, &high);
+  alignas(64) uint8_t scales[kLanes * 4];
+  alignas(64) int32_t zeroPoints[kLanes] = {};
+  const auto firstElements = [&] {
+    alignas(64) uint8_t elements[kLanes * kElementBytes<kType>] = {};
+    for (int64_t block = 0; block < group->count; block++) {
+      __builtin_memcpy(elements + block * kElementBytes<kType>,
+                       group->src + block * params.blockSize * kElementBytes<kType>, kElementBytes<kType>);
+    }
+    return load<kType>(elements);
+  };
+  const BlockCoder coder = makeCoder<kType>(params.symmetric, kBits, low, high, scales, zeroPoints, firstElements);
+  storeFloats(group->reciprocals, coder.reciprocal);
+  storeFloats(group->zeroPoints, coder.zeroPoint);
+  __builtin_memcpy(out.scales + first * kElementBytes<kType>, scales, group->count * kElementBytes<kType>);
+  if (!params.symmetric) storeZeroPoints(kBits, out.zeroPoints, first, group->count, zeroPoints);
+}
+
+// Codes of kPack vectors at `src`, which begin with element `first` of the group.
+template <FloatType kType, int kBits, int kVectors>
+inline void encodePack(const Group& group, const uint8_t* src, int64_t first, int64_t blockSize, uint8_t* to) {
+  const Floats half = broadcast(kBelowHalf);
   const Floats top = broadcast(static_cast<float>((1 << kBits) - 1));
   const int64_t firstBlock = kVectors < kPack ? first / (kVectors * kLanes) : first / blockSize;
   Ints codes[kPack];
   for (int i = 0; i < kPack; i++) {
     const int64_t block = firstBlock + i / kVectors;
-    const Floats x = load<kType>(src + i * kLanes * kElementBytes<kType>);
-    codes[i] = encode(x, broadcast(reciprocals[block]), broadcast(zeroPoints[block]), top);
+    codes[i] = encode<kType>(load<kType>(src + i * kLanes * kElementBytes<kType>), broadcast(group.reciprocals[block]),
+                             broadcast(group.zeroPoints[block]), half, top);
   }
   if constexpr (kBits == 4) {
     packNibbles(codes, to);
@@ -89,89 +155,43 @@ inline void encodePack(const uint8_t* src, int64_t first, int64_t blockSize, con
   }
 }
 
-// Quantizes 1 to kLanes whole blocks. kSource is the type at `src`: kType, or fp32 when the group was decoded before.
-template <FloatType kSource, FloatType kType, int kBits, int kVectors>
-inline void quantizeGroup(const QuantizeParams& params, const uint8_t* src, const BlockRun& run) {
-  const int64_t blockSize = params.blockSize;
-  const int64_t count = run.count;
-  Floats low, high;
-  findExtremes<kSource, kVectors>(src, blockSize, count, &low, &high);
-
-  alignas(64) uint8_t scales[kLanes * 4];
-  alignas(64) int32_t zeroPoints[kLanes];
-  const BlockCoder coder =
-      makeCoder<kType>(params.symmetric, kBits, low, high, scales, zeroPoints, [&](float* firstElements) {
-        for (int64_t lane = 0; lane < kLanes; lane++) {
-          const int64_t block = lane < count ? lane : 0;
-          alignas(64) float head[kLanes];
-          storeFloats(head, load<kSource>(src + block * blockSize * kElementBytes<kSource>));
-          firstElements[lane] = head[0];
-        }
-      });
-  __builtin_memcpy(run.scales + run.first * kElementBytes<kType>, scales, count * kElementBytes<kType>);
-  if (!params.symmetric) storeZeroPoints(kBits, run.zeroPoints, run.first, count, zeroPoints);
-
-  alignas(64) float reciprocals[kLanes], offsets[kLanes];
-  storeFloats(reciprocals, coder.reciprocal);
-  storeFloats(offsets, coder.zeroPoint);
+// Writes the codes of a prepared group.
+template <FloatType kType, int kBits, int kVectors>
+inline void encodeGroup(const Group& group, int64_t blockSize) {
+  constexpr int64_t kBytes = kElementBytes<kType>;
   constexpr int64_t kPackElements = kPack * kLanes;
-  constexpr int64_t kPackCodeBytes = kPackElements * kBits / 8;
-  const int64_t elements = count * blockSize;
+  const int64_t elements = group.count * blockSize;
   int64_t element = 0;
   for (; element + kPackElements <= elements; element += kPackElements) {
-    encodePack<kSource, kBits, kVectors>(src + element * kElementBytes<kSource>, element, blockSize, reciprocals,
-                                         offsets, run.codes + element * kBits / 8);
+    encodePack<kType, kBits, kVectors>(group, group.src + element * kBytes, element, blockSize,
+                                       group.codes + element * kBits / 8);
   }
   if (element < elements) {  // an incomplete pack: blocks smaller than it
-    alignas(64) uint8_t padded[kPackElements * kElementBytes<kSource>] = {};
-    alignas(64) uint8_t packed[kPackCodeBytes];
-    __builtin_memcpy(padded, src + element * kElementBytes<kSource>, (elements - element) * kElementBytes<kSource>);
-    encodePack<kSource, kBits, kVectors>(padded, element, blockSize, reciprocals, offsets, packed);
-    __builtin_memcpy(run.codes + element * kBits / 8, packed, (elements - element) * kBits / 8);
-  }
-}
-
-// Notes suspects of `byteLength` bytes.
-template <FloatType kType>
-inline Suspects noteAll(Suspects suspects, const uint8_t* src, int64_t byteLength) {
-  constexpr int64_t kStep = kLanes * 4;
-  int64_t offset = 0;
-  for (; offset + kStep <= byteLength; offset += kStep) suspects = note<kType>(suspects, src + offset);
-  if (offset < byteLength) {
-    alignas(64) uint8_t rest[kStep] = {};
-    __builtin_memcpy(rest, src + offset, byteLength - offset);
-    suspects = note<kType>(suspects, rest);
-  }
-  return suspects;
-}
-
-template <FloatType kType, int kBits, int kVectors>
-inline void quantizeGroupAnyLoad(const QuantizeParams& params, const uint8_t* src, const BlockRun& run) {
-  if constexpr (kHalfLoadIsSlow && kType == FloatType::kFloat16) {
-    alignas(64) float decoded[kLanes * kMaxBlockSize];
-    for (int64_t i = 0; i < run.count * params.blockSize; i += kLanes) {
-      storeFloats(decoded + i, load<kType>(src + i * kElementBytes<kType>));
-    }
-    quantizeGroup<FloatType::kFloat32, kType, kBits, kVectors>(params, reinterpret_cast<uint8_t*>(decoded), run);
-  } else {
-    quantizeGroup<kType, kType, kBits, kVectors>(params, src, run);
+    alignas(64) uint8_t padded[kPackElements * kBytes] = {};
+    alignas(64) uint8_t packed[kPackElements * kBits / 8];
+    __builtin_memcpy(padded, group.src + element * kBytes, (elements - element) * kBytes);
+    encodePack<kType, kBits, kVectors>(group, padded, element, blockSize, packed);
+    __builtin_memcpy(group.codes + element * kBits / 8, packed, (elements - element) * kBits / 8);
   }
 }
 
 // The last block of a channel whose length is not a multiple of the block: padded with its own first element, which
 // changes neither extreme, and the padding's codes cleared.
 template <FloatType kType, int kBits, int kVectors>
-void quantizeTail(const QuantizeParams& params, const uint8_t* src, int64_t elements, const BlockRun& run) {
+void quantizeTail(const QuantizeParams& params, const uint8_t* src, int64_t elements, int64_t block, uint8_t* codes,
+                  const ChannelOutput& out, Watch<kType>* watch) {
   constexpr int64_t kBytes = kElementBytes<kType>;
   alignas(64) uint8_t padded[kMaxBlockSize * kBytes];
-  alignas(64) uint8_t codes[kMaxBlockSize * kBits / 8];
+  alignas(64) uint8_t paddedCodes[kMaxBlockSize * kBits / 8];
   __builtin_memcpy(padded, src, elements * kBytes);
   for (int64_t i = elements; i < params.blockSize; i++) __builtin_memcpy(padded + i * kBytes, src, kBytes);
-  quantizeGroupAnyLoad<kType, kBits, kVectors>(params, padded, {run.first, 1, codes, run.scales, run.zeroPoints});
+  Group group = {padded, paddedCodes, 1, {}, {}};
+  prepare<kType, kBits, kVectors>(params, block, out, watch, &group);
+  encodeGroup<kType, kBits, kVectors>(group, params.blockSize);
   const int64_t wholeBytes = elements * kBits / 8;
-  __builtin_memset(run.codes, 0, params.blockSize * kBits / 8);
-  __builtin_memcpy(run.codes, codes, wholeBytes);
-  if (elements * kBits % 8 != 0) run.codes[wholeBytes] = codes[wholeBytes] & 0x0f;
+  __builtin_memset(codes, 0, params.blockSize * kBits / 8);
+  __builtin_memcpy(codes, paddedCodes, wholeBytes);
+  if (elements * kBits % 8 != 0) codes[wholeBytes] = paddedCodes[wholeBytes] & 0x0f;
 }
 
 template <FloatType kType, int kBits, int kVectors>
@@ -182,27 +202,31 @@ ElementIndex quantizeRowsOf(const QuantizeParams& params, const uint8_t* src, in
   const int64_t blob = blockSize * kBits / 8;
   const int64_t wholeBlocks = params.k / blockSize;
   const int64_t tail = params.k % blockSize;
-  Suspects suspects = noSuspects();
+  Watch<kType> watch = {broadcastInt(0), broadcastInt(0)};
+  Group groups[2];
+  Group* prepared = nullptr;
+  Group* next = &groups[0];
   for (int64_t channel = 0; channel < channels; channel++) {
-    const uint8_t* row = src + channel * params.k * kBytes;
-    uint8_t* codes = out.codes + channel * out.codesStride;
-    uint8_t* scales = out.scales + channel * out.scalesStride;
-    uint8_t* zeroPoints = params.symmetric ? nullptr : out.zeroPoints + channel * out.zeroPointsStride;
+    const uint8_t* const row = src + channel * params.k * kBytes;
+    uint8_t* const codes = out.codes + channel * out.codesStride;
+    const ChannelOutput to = {out.scales + channel * out.scalesStride,
+                              params.symmetric ? nullptr : out.zeroPoints + channel * out.zeroPointsStride};
     for (int64_t block = 0; block < wholeBlocks; block += kLanes) {
-      const int64_t count = wholeBlocks - block < kLanes ? wholeBlocks - block : kLanes;
-      const uint8_t* from = row + block * blockSize * kBytes;
-      suspects = noteAll<kType>(suspects, from, count * blockSize * kBytes);
-      quantizeGroupAnyLoad<kType, kBits, kVectors>(params, from,
-                                                   {block, count, codes + block * blob, scales, zeroPoints});
+      next->src = row + block * blockSize * kBytes;
+      next->codes = codes + block * blob;
+      next->count = wholeBlocks - block < kLanes ? wholeBlocks - block : kLanes;
+      prepare<kType, kBits, kVectors>(params, block, to, &watch, next);
+      if (prepared != nullptr) encodeGroup<kType, kBits, kVectors>(*prepared, blockSize);
+      prepared = next;
+      next = next == &groups[0] ? &groups[1] : &groups[0];
     }
     if (tail != 0) {
-      const uint8_t* from = row + wholeBlocks * blockSize * kBytes;
-      suspects = noteAll<kType>(suspects, from, tail * kBytes);
-      quantizeTail<kType, kBits, kVectors>(params, from, tail,
-                                           {wholeBlocks, 1, codes + wholeBlocks * blob, scales, zeroPoints});
+      quantizeTail<kType, kBits, kVectors>(params, row + wholeBlocks * blockSize * kBytes, tail, wholeBlocks,
+                                           codes + wholeBlocks * blob, to, &watch);
     }
   }
-  return hasNonFinite<kType>(suspects) ? findNonFinite<kType>(src, params.k * kBytes, channels, params.k) : -1;
+  if (prepared != nullptr) encodeGroup<kType, kBits, kVectors>(*prepared, blockSize);
+  return watch.alarmed() ? findNonFinite<kType>(src, params.k * kBytes, channels, params.k) : -1;
 }
 
 template <FloatType kType, int kBits>

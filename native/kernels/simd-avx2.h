@@ -9,20 +9,17 @@ namespace lathe {
 namespace {
 
 constexpr int kLanes = 8;
-constexpr bool kHalfLoadIsSlow = false;
 
 typedef __m256 Floats;
 typedef __m256i Ints;
 typedef __m256 Mask;
-typedef __m256i Suspects;
 
 inline Floats broadcast(float x) { return _mm256_set1_ps(x); }
 inline Ints broadcastInt(int32_t x) { return _mm256_set1_epi32(x); }
-inline Ints zeroInts() { return _mm256_setzero_si256(); }
 
-inline Floats loadFloats(const float* from) { return _mm256_loadu_ps(from); }
+inline Ints loadInts(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
+inline void storeInts(void* to, Ints x) { _mm256_storeu_si256(static_cast<__m256i*>(to), x); }
 inline void storeFloats(float* to, Floats x) { _mm256_storeu_ps(to, x); }
-inline void storeInts(int32_t* to, Ints x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), x); }
 
 inline Floats min(Floats a, Floats b) { return _mm256_min_ps(a, b); }
 inline Floats max(Floats a, Floats b) { return _mm256_max_ps(a, b); }
@@ -39,105 +36,115 @@ inline Mask greater(Floats a, Floats b) { return _mm256_cmp_ps(a, b, _CMP_GT_OQ)
 inline Mask isZero(Floats x) { return _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_EQ_OQ); }
 inline bool any(Mask m) { return _mm256_movemask_ps(m) != 0; }
 inline Floats select(Mask m, Floats a, Floats b) { return _mm256_blendv_ps(b, a, m); }
-
 inline Ints bitAnd(Ints a, Ints b) { return _mm256_and_si256(a, b); }
-template <int kShift>
-inline Ints orShifted(Ints acc, Ints x) {
-  return _mm256_or_si256(acc, _mm256_slli_epi32(x, kShift));
+
+inline Ints orderKeys(Ints x) {
+  const Ints negative = _mm256_srai_epi16(x, 15);
+  return _mm256_xor_si256(x, _mm256_and_si256(negative, _mm256_set1_epi16(0x7fff)));
 }
+inline Ints minKeys(Ints a, Ints b) { return _mm256_min_epi16(a, b); }
+inline Ints maxKeys(Ints a, Ints b) { return _mm256_max_epi16(a, b); }
+inline Ints upperKeys(Ints x) { return _mm256_srli_epi32(x, 16); }
+inline void storeLower(uint8_t* to, Ints x) {
+  const Ints lower = _mm256_and_si256(x, _mm256_set1_epi32(0xffff));
+  const __m128i packed = _mm_packus_epi32(_mm256_castsi256_si128(lower), _mm256_extracti128_si256(lower, 1));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), packed);
+}
+inline Ints loadTwice(const uint8_t* from) {
+  return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+}
+
+inline Ints minBits(Ints a, Ints b) {
+  return _mm256_castps_si256(min(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b)));
+}
+inline Ints maxBits(Ints a, Ints b) {
+  return _mm256_castps_si256(max(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b)));
+}
+inline Ints noteBits(Ints seen, Ints x) { return _mm256_max_epu32(seen, _mm256_add_epi32(x, x)); }
 
 template <FloatType kType>
 inline Floats load(const uint8_t* from) {
   if constexpr (kType == FloatType::kFloat32) {
-    return _mm256_loadu_ps(reinterpret_cast<const float*>(from));
+    return _mm256_castsi256_ps(loadInts(from));
   } else {
     const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
-    if constexpr (kType == FloatType::kFloat16) {
-      return _mm256_cvtph_ps(x);
-    } else {
-      return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(x), 16));
-    }
+    if constexpr (kType == FloatType::kFloat16) return _mm256_cvtph_ps(x);
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(x), 16));
   }
 }
 
 template <FloatType kType>
 inline Floats storeScales(uint8_t* to, Floats x) {
   if constexpr (kType == FloatType::kFloat32) {
-    _mm256_storeu_ps(reinterpret_cast<float*>(to), x);
+    storeFloats(reinterpret_cast<float*>(to), x);
     return x;
   } else if constexpr (kType == FloatType::kFloat16) {
     const __m128i stored = _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to), stored);
     return _mm256_cvtph_ps(stored);
   } else {
-    const __m256i bits = _mm256_castps_si256(x);
-    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
-    const __m256i rounded = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
-    const __m256i high = _mm256_srli_epi32(rounded, 16);
-    const __m128i stored = _mm_packus_epi32(_mm256_castsi256_si128(high), _mm256_extracti128_si256(high, 1));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), stored);
-    return _mm256_castsi256_ps(_mm256_slli_epi32(high, 16));
+    const Ints bits = _mm256_castps_si256(x);
+    const Ints odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const Ints rounded = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
+    storeLower(to, _mm256_srli_epi32(rounded, 16));
+    return load<kType>(to);
   }
 }
 
-// Suspects are the largest bit patterns seen, without their signs.
-inline Suspects noSuspects() { return _mm256_setzero_si256(); }
-template <FloatType kType>
-inline Suspects note(Suspects suspects, const uint8_t* from) {
-  const __m256i x = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
-  if constexpr (kType == FloatType::kFloat32) {
-    return _mm256_max_epu32(suspects, _mm256_add_epi32(x, x));
-  } else {
-    return _mm256_max_epu16(suspects, _mm256_add_epi16(x, x));
-  }
-}
-template <FloatType kType>
-inline bool hasNonFinite(Suspects suspects) {
-  __m256i found;
-  if constexpr (kType == FloatType::kFloat32) {
-    const __m256i exponent = _mm256_set1_epi32(static_cast<int32_t>(0xff000000));
-    found = _mm256_cmpeq_epi32(_mm256_and_si256(suspects, exponent), exponent);
-  } else {
-    constexpr uint16_t kExponent = kType == FloatType::kFloat16 ? 0xf800 : 0xff00;
-    const __m256i exponent = _mm256_set1_epi16(static_cast<int16_t>(kExponent));
-    found = _mm256_cmpeq_epi16(_mm256_and_si256(suspects, exponent), exponent);
-  }
-  return _mm256_movemask_epi8(found) != 0;
-}
-
-// Merges two vectors of partial results that belong to a and b: halves of a in the lower 128 bits, of b in the upper.
-template <Floats (*kReduce)(Floats, Floats)>
-inline Floats mergeHalves(Floats a, Floats b) {
-  return kReduce(_mm256_blend_ps(a, b, 0xf0), _mm256_permute2f128_ps(a, b, 0x21));
+// Merges two vectors of partial results that belong to a and b: those of a in the lower 128 bits, of b in the upper.
+template <Ints (*kReduce)(Ints, Ints)>
+inline Ints mergeHalves(Ints a, Ints b) {
+  return kReduce(_mm256_blend_epi32(a, b, 0xf0), _mm256_permute2x128_si256(a, b, 0x21));
 }
 // Merges neighbouring lanes: in each 128 bits, two results of a, then two of b.
-template <Floats (*kReduce)(Floats, Floats)>
-inline Floats mergePairs(Floats a, Floats b) {
-  return kReduce(_mm256_shuffle_ps(a, b, 0x88), _mm256_shuffle_ps(a, b, 0xdd));
+template <Ints (*kReduce)(Ints, Ints)>
+inline Ints mergePairs(Ints a, Ints b) {
+  const Floats x = _mm256_castsi256_ps(a), y = _mm256_castsi256_ps(b);
+  return kReduce(_mm256_castps_si256(_mm256_shuffle_ps(x, y, 0x88)),
+                 _mm256_castps_si256(_mm256_shuffle_ps(x, y, 0xdd)));
 }
-template <Floats (*kReduce)(Floats, Floats)>
-inline Floats reduceEach(const Floats* parts) {
-  Floats halves[4];
+template <Ints (*kReduce)(Ints, Ints)>
+inline Ints reduceEach(const Ints* parts) {
+  Ints halves[4];
   for (int i = 0; i < 4; i++) halves[i] = mergeHalves<kReduce>(parts[i], parts[i + 4]);
   return mergePairs<kReduce>(mergePairs<kReduce>(halves[0], halves[1]), mergePairs<kReduce>(halves[2], halves[3]));
 }
 
 // 32 codes as bytes, in order.
 inline __m256i narrow(const Ints* codes) {
-  const __m256i low = _mm256_packus_epi32(codes[0], codes[1]);
-  const __m256i high = _mm256_packus_epi32(codes[2], codes[3]);
+  const __m256i low = _mm256_packs_epi32(codes[0], codes[1]);
+  const __m256i high = _mm256_packs_epi32(codes[2], codes[3]);
   // Packing works within 128 bits, so runs of four codes come out interleaved.
   const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
   return _mm256_permutevar8x32_epi32(_mm256_packus_epi16(low, high), order);
 }
-inline void packBytes(const Ints* codes, uint8_t* to) {
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), narrow(codes));
+// Bytes (a, b) of each 16-bit lane as a * 1 + b * 16, after both are limited to 15.
+inline __m256i joinNibbles(__m256i bytes) {
+  return _mm256_maddubs_epi16(_mm256_min_epu8(bytes, _mm256_set1_epi8(15)), _mm256_set1_epi16(0x1001));
 }
+inline void packBytes(const Ints* codes, uint8_t* to) { storeInts(to, narrow(codes)); }
 inline void packNibbles(const Ints* codes, uint8_t* to) {
-  // Each pair of bytes (a, b) becomes the 16-bit sum a * 1 + b * 16.
-  const __m256i pairs = _mm256_maddubs_epi16(narrow(codes), _mm256_set1_epi16(0x1001));
-  const __m128i packed = _mm_packus_epi16(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1));
+  const __m256i joined = joinNibbles(narrow(codes));
+  const __m128i packed = _mm_packus_epi16(_mm256_castsi256_si128(joined), _mm256_extracti128_si256(joined, 1));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), packed);
+}
+
+inline Ints joinPairs(Ints even, Ints odd) { return _mm256_blend_epi16(even, odd, 0xaa); }
+inline Ints shiftUp(Ints x) { return _mm256_slli_epi32(x, 16); }
+
+template <int kBits>
+inline Ints packWord(const Ints* pairs) {
+  const __m256i first = _mm256_packus_epi16(pairs[0], pairs[1]);
+  if constexpr (kBits == 8) {
+    const __m128i order = _mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15);
+    return _mm256_shuffle_epi8(first, _mm256_broadcastsi128_si256(order));
+  } else {
+    // Four bytes of lanes 0..3 for each of four pairs of codes, transposed within 128 bits.
+    const __m256i later = _mm256_packus_epi16(pairs[2], pairs[3]);
+    const __m128i order = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    return _mm256_shuffle_epi8(_mm256_packus_epi16(joinNibbles(first), joinNibbles(later)),
+                               _mm256_broadcastsi128_si256(order));
+  }
 }
 
 inline void storeTransposed(const Ints* words, uint8_t* to, int64_t stride, int lanes) {
@@ -159,7 +166,7 @@ inline void storeTransposed(const Ints* words, uint8_t* to, int64_t stride, int 
     columns[i + 4] = _mm256_permute2x128_si256(quads[i], quads[i + 4], 0x31);
   }
   for (int lane = 0; lane < lanes; lane++) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + lane * stride), columns[lane]);
+    storeInts(to + lane * stride, columns[lane]);
   }
 }
 

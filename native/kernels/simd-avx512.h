@@ -9,20 +9,17 @@ namespace lathe {
 namespace {
 
 constexpr int kLanes = 16;
-constexpr bool kHalfLoadIsSlow = false;
 
 typedef __m512 Floats;
 typedef __m512i Ints;
 typedef __mmask16 Mask;
-typedef __m512i Suspects;
 
 inline Floats broadcast(float x) { return _mm512_set1_ps(x); }
 inline Ints broadcastInt(int32_t x) { return _mm512_set1_epi32(x); }
-inline Ints zeroInts() { return _mm512_setzero_si512(); }
 
-inline Floats loadFloats(const float* from) { return _mm512_loadu_ps(from); }
+inline Ints loadInts(const void* from) { return _mm512_loadu_si512(from); }
+inline void storeInts(void* to, Ints x) { _mm512_storeu_si512(to, x); }
 inline void storeFloats(float* to, Floats x) { _mm512_storeu_ps(to, x); }
-inline void storeInts(int32_t* to, Ints x) { _mm512_storeu_si512(to, x); }
 
 inline Floats min(Floats a, Floats b) { return _mm512_min_ps(a, b); }
 inline Floats max(Floats a, Floats b) { return _mm512_max_ps(a, b); }
@@ -39,12 +36,29 @@ inline Mask greater(Floats a, Floats b) { return _mm512_cmp_ps_mask(a, b, _CMP_G
 inline Mask isZero(Floats x) { return _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_EQ_OQ); }
 inline bool any(Mask m) { return m != 0; }
 inline Floats select(Mask m, Floats a, Floats b) { return _mm512_mask_blend_ps(m, b, a); }
-
 inline Ints bitAnd(Ints a, Ints b) { return _mm512_and_si512(a, b); }
-template <int kShift>
-inline Ints orShifted(Ints acc, Ints x) {
-  return _mm512_or_si512(acc, _mm512_slli_epi32(x, kShift));
+
+inline Ints orderKeys(Ints x) {
+  constexpr int kXorOfAnd = 0x78;  // truth table of a ^ (b & c)
+  return _mm512_ternarylogic_epi32(x, _mm512_srai_epi16(x, 15), _mm512_set1_epi16(0x7fff), kXorOfAnd);
 }
+inline Ints minKeys(Ints a, Ints b) { return _mm512_min_epi16(a, b); }
+inline Ints maxKeys(Ints a, Ints b) { return _mm512_max_epi16(a, b); }
+inline Ints upperKeys(Ints x) { return _mm512_srli_epi32(x, 16); }
+inline void storeLower(uint8_t* to, Ints x) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi32_epi16(x));
+}
+inline Ints loadTwice(const uint8_t* from) {
+  return _mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+}
+
+inline Ints minBits(Ints a, Ints b) {
+  return _mm512_castps_si512(min(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b)));
+}
+inline Ints maxBits(Ints a, Ints b) {
+  return _mm512_castps_si512(max(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b)));
+}
+inline Ints noteBits(Ints seen, Ints x) { return _mm512_max_epu32(seen, _mm512_add_epi32(x, x)); }
 
 template <FloatType kType>
 inline Floats load(const uint8_t* from) {
@@ -52,11 +66,8 @@ inline Floats load(const uint8_t* from) {
     return _mm512_loadu_ps(from);
   } else {
     const __m256i x = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
-    if constexpr (kType == FloatType::kFloat16) {
-      return _mm512_cvtph_ps(x);
-    } else {
-      return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16));
-    }
+    if constexpr (kType == FloatType::kFloat16) return _mm512_cvtph_ps(x);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16));
   }
 }
 
@@ -70,49 +81,27 @@ inline Floats storeScales(uint8_t* to, Floats x) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), stored);
     return _mm512_cvtph_ps(stored);
   } else {
-    const __m512i bits = _mm512_castps_si512(x);
-    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-    const __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
-    const __m512i high = _mm512_srli_epi32(rounded, 16);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi32_epi16(high));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(high, 16));
-  }
-}
-
-// Suspects are the largest bit patterns seen, without their signs.
-inline Suspects noSuspects() { return _mm512_setzero_si512(); }
-template <FloatType kType>
-inline Suspects note(Suspects suspects, const uint8_t* from) {
-  const __m512i x = _mm512_loadu_si512(from);
-  if constexpr (kType == FloatType::kFloat32) {
-    return _mm512_max_epu32(suspects, _mm512_add_epi32(x, x));
-  } else {
-    return _mm512_max_epu16(suspects, _mm512_add_epi16(x, x));
-  }
-}
-template <FloatType kType>
-inline bool hasNonFinite(Suspects suspects) {
-  if constexpr (kType == FloatType::kFloat32) {
-    return _mm512_cmpge_epu32_mask(suspects, _mm512_set1_epi32(static_cast<int32_t>(0xff000000))) != 0;
-  } else {
-    constexpr uint16_t kExponent = kType == FloatType::kFloat16 ? 0xf800 : 0xff00;
-    return _mm512_cmpge_epu16_mask(suspects, _mm512_set1_epi16(static_cast<int16_t>(kExponent))) != 0;
+    const Ints bits = _mm512_castps_si512(x);
+    const Ints odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const Ints rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+    storeLower(to, _mm512_srli_epi32(rounded, 16));
+    return load<kType>(to);
   }
 }
 
 // Each step merges two vectors of partial results: in every run of lanes, the halves of `a` are reduced into the lower
 // half and those of `b` into the upper one. `blend` takes from b, `other` fetches what the blend left out.
-template <Floats (*kReduce)(Floats, Floats)>
-inline Floats merge(Floats a, Floats b, Mask blend, Ints other) {
-  return kReduce(_mm512_mask_blend_ps(blend, a, b), _mm512_permutex2var_ps(a, other, b));
+template <Ints (*kReduce)(Ints, Ints)>
+inline Ints merge(Ints a, Ints b, Mask blend, Ints other) {
+  return kReduce(_mm512_mask_blend_epi32(blend, a, b), _mm512_permutex2var_epi32(a, other, b));
 }
-template <Floats (*kReduce)(Floats, Floats)>
-inline Floats reduceEach(const Floats* parts) {
+template <Ints (*kReduce)(Ints, Ints)>
+inline Ints reduceEach(const Ints* parts) {
   const Ints eights = _mm512_setr_epi32(8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23);
   const Ints fours = _mm512_setr_epi32(4, 5, 6, 7, 16, 17, 18, 19, 12, 13, 14, 15, 24, 25, 26, 27);
   const Ints twos = _mm512_setr_epi32(2, 3, 16, 17, 6, 7, 20, 21, 10, 11, 24, 25, 14, 15, 28, 29);
   const Ints ones = _mm512_setr_epi32(1, 16, 3, 18, 5, 20, 7, 22, 9, 24, 11, 26, 13, 28, 15, 30);
-  Floats a[8];
+  Ints a[8];
   for (int i = 0; i < 8; i++) a[i] = merge<kReduce>(parts[i], parts[i + 8], 0xff00, eights);
   for (int i = 0; i < 4; i++) a[i] = merge<kReduce>(a[i], a[i + 4], 0xf0f0, fours);
   for (int i = 0; i < 2; i++) a[i] = merge<kReduce>(a[i], a[i + 2], 0xcccc, twos);
@@ -121,17 +110,37 @@ inline Floats reduceEach(const Floats* parts) {
 
 // 64 codes as bytes, in order.
 inline __m512i narrow(const Ints* codes) {
-  const __m512i low = _mm512_packus_epi32(codes[0], codes[1]);
-  const __m512i high = _mm512_packus_epi32(codes[2], codes[3]);
+  const __m512i low = _mm512_packs_epi32(codes[0], codes[1]);
+  const __m512i high = _mm512_packs_epi32(codes[2], codes[3]);
   // Packing works within 128 bits, so runs of four codes come out interleaved.
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
   return _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high));
 }
-inline void packBytes(const Ints* codes, uint8_t* to) { _mm512_storeu_si512(to, narrow(codes)); }
+// Bytes (a, b) of each 16-bit lane as a * 1 + b * 16, after both are limited to 15.
+inline __m512i joinNibbles(__m512i bytes) {
+  return _mm512_maddubs_epi16(_mm512_min_epu8(bytes, _mm512_set1_epi8(15)), _mm512_set1_epi16(0x1001));
+}
+inline void packBytes(const Ints* codes, uint8_t* to) { storeInts(to, narrow(codes)); }
 inline void packNibbles(const Ints* codes, uint8_t* to) {
-  // Each pair of bytes (a, b) becomes the 16-bit sum a * 1 + b * 16.
-  const __m512i pairs = _mm512_maddubs_epi16(narrow(codes), _mm512_set1_epi16(0x1001));
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi16_epi8(pairs));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi16_epi8(joinNibbles(narrow(codes))));
+}
+
+inline Ints joinPairs(Ints even, Ints odd) { return _mm512_mask_blend_epi16(0xaaaaaaaa, even, odd); }
+inline Ints shiftUp(Ints x) { return _mm512_slli_epi32(x, 16); }
+
+template <int kBits>
+inline Ints packWord(const Ints* pairs) {
+  const __m512i first = _mm512_packus_epi16(pairs[0], pairs[1]);
+  if constexpr (kBits == 8) {
+    const __m128i order = _mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15);
+    return _mm512_shuffle_epi8(first, _mm512_broadcast_i32x4(order));
+  } else {
+    // Four bytes of lanes 0..3 for each of four pairs of codes, transposed within 128 bits.
+    const __m512i later = _mm512_packus_epi16(pairs[2], pairs[3]);
+    const __m128i order = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    return _mm512_shuffle_epi8(_mm512_packus_epi16(joinNibbles(first), joinNibbles(later)),
+                               _mm512_broadcast_i32x4(order));
+  }
 }
 
 inline void storeTransposed(const Ints* words, uint8_t* to, int64_t stride, int lanes) {

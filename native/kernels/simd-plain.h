@@ -1,7 +1,6 @@
 // Four lanes of GCC/Clang vector extensions: SSE2 on x86-64, NEON on ARM, whatever the compiler makes of it elsewhere.
 // The wrappers of this directory (simd-plain.h, simd-avx2.h, simd-avx512.h) offer the same names; what a name promises
-// is written here. Included once per translation unit, after its target is set. min and max are `a < b ? a : b` and
-// `a > b ? a : b`: the second operand wins when the operands are equal or one is NaN.
+// is written here. Each is included once, after its translation unit has set the target.
 #pragma once
 
 #include "kernels.h"
@@ -14,39 +13,32 @@ namespace lathe {
 namespace {
 
 constexpr int kLanes = 4;
-// Decoding fp16 costs about as much as encoding a code: the kernels keep the decoded block.
-constexpr bool kHalfLoadIsSlow = true;
 
+// Ints also carry raw bytes: kLanes * 4 bytes of elements as they lie in memory.
 typedef float Floats __attribute__((vector_size(16)));
 typedef int32_t Ints __attribute__((vector_size(16)));
 typedef Ints Mask;  // all ones or all zeros per lane
-typedef int32_t Suspects __attribute__((vector_size(16)));
 
 inline Ints bitsOf(Floats x) { return reinterpret_cast<Ints>(x); }
 inline Floats fromBits(Ints x) { return reinterpret_cast<Floats>(x); }
-
 inline Floats broadcast(float x) { return Floats{x, x, x, x}; }
 inline Ints broadcastInt(int32_t x) { return Ints{x, x, x, x}; }
-inline Ints zeroInts() { return Ints{}; }
 
-inline Floats loadFloats(const float* from) {
-  Floats x;
+inline Ints loadInts(const void* from) {
+  Ints x;
   __builtin_memcpy(&x, from, sizeof x);
   return x;
 }
+inline void storeInts(void* to, Ints x) { __builtin_memcpy(to, &x, sizeof x); }
 inline void storeFloats(float* to, Floats x) { __builtin_memcpy(to, &x, sizeof x); }
-inline void storeInts(int32_t* to, Ints x) { __builtin_memcpy(to, &x, sizeof x); }
 
+// `a < b ? a : b` and `a > b ? a : b`: b where the operands are equal or one is NaN.
 #if defined(__SSE2__)
 inline Floats min(Floats a, Floats b) { return _mm_min_ps(a, b); }
 inline Floats max(Floats a, Floats b) { return _mm_max_ps(a, b); }
-inline Ints truncate(Floats x) { return reinterpret_cast<Ints>(_mm_cvttps_epi32(x)); }
-inline bool any(Mask m) { return _mm_movemask_ps(fromBits(m)) != 0; }
 #else
 inline Floats min(Floats a, Floats b) { return a < b ? a : b; }
 inline Floats max(Floats a, Floats b) { return a > b ? a : b; }
-inline Ints truncate(Floats x) { return __builtin_convertvector(x, Ints); }
-inline bool any(Mask m) { return (m[0] | m[1] | m[2] | m[3]) != 0; }
 #endif
 
 inline Floats add(Floats a, Floats b) { return a + b; }
@@ -57,45 +49,84 @@ inline Floats absolute(Floats x) { return fromBits(bitsOf(x) & broadcastInt(0x7f
 inline Floats negate(Floats x) { return fromBits(bitsOf(x) ^ broadcastInt(INT32_MIN)); }
 inline Floats toFloats(Ints x) { return __builtin_convertvector(x, Floats); }
 
+// The integer part of numbers between -2^31 and 2^31; a code that packs as 0 for NaN and -infinity.
+#if defined(__SSE2__)
+inline Ints truncate(Floats x) { return reinterpret_cast<Ints>(_mm_cvttps_epi32(x)); }
+#else
+inline Ints truncate(Floats x) {
+  return __builtin_convertvector(min(max(x, broadcast(-0x1p30f)), broadcast(0x1p30f)), Ints);
+}
+#endif
+
 inline Mask greater(Floats a, Floats b) { return a > b; }
 inline Mask isZero(Floats x) { return x == broadcast(0.0f); }
+#if defined(__SSE2__)
+inline bool any(Mask m) { return _mm_movemask_ps(fromBits(m)) != 0; }
+#else
+inline bool any(Mask m) { return (m[0] | m[1] | m[2] | m[3]) != 0; }
+#endif
 // Per lane, `a` where the mask is set, else `b`.
 inline Floats select(Mask m, Floats a, Floats b) { return fromBits((bitsOf(a) & m) | (bitsOf(b) & ~m)); }
-
 inline Ints bitAnd(Ints a, Ints b) { return a & b; }
-// acc | x << kShift.
-template <int kShift>
-inline Ints orShifted(Ints acc, Ints x) {
-  return acc | (x << kShift);
+
+// Keys: two 16-bit floats per lane as signed integers of the same order. `orderKeys` is its own inverse.
+typedef int16_t Shorts __attribute__((vector_size(16)));
+inline Ints orderKeys(Ints x) {
+  const Shorts shorts = reinterpret_cast<Shorts>(x);
+  return reinterpret_cast<Ints>(shorts ^ ((shorts >> 15) & reinterpret_cast<Shorts>(broadcastInt(0x7fff7fff))));
+}
+inline Ints minKeys(Ints a, Ints b) {
+  const Shorts x = reinterpret_cast<Shorts>(a), y = reinterpret_cast<Shorts>(b);
+  return reinterpret_cast<Ints>(x < y ? x : y);
+}
+inline Ints maxKeys(Ints a, Ints b) {
+  const Shorts x = reinterpret_cast<Shorts>(a), y = reinterpret_cast<Shorts>(b);
+  return reinterpret_cast<Ints>(x > y ? x : y);
+}
+// The upper 16 bits of each lane, moved down.
+inline Ints upperKeys(Ints x) { return x >> 16; }
+// Stores the lower 16 bits of each lane.
+inline void storeLower(uint8_t* to, Ints x) {
+  for (int lane = 0; lane < kLanes; lane++) {
+    const uint16_t lower = static_cast<uint16_t>(x[lane]);
+    __builtin_memcpy(to + lane * 2, &lower, 2);
+  }
+}
+// The half register at `from`, in both halves.
+inline Ints loadTwice(const uint8_t* from) {
+  int64_t half;
+  __builtin_memcpy(&half, from, sizeof half);
+  typedef int64_t Longs __attribute__((vector_size(16)));
+  return reinterpret_cast<Ints>(Longs{half, half});
 }
 
-// Four 16-bit values, zero-extended.
-inline Ints widen(const uint8_t* from) {
-#if defined(__SSE2__)
-  return reinterpret_cast<Ints>(
-      _mm_unpacklo_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)), _mm_setzero_si128()));
-#else
-  uint16_t x[4];
-  __builtin_memcpy(x, from, sizeof x);
-  return Ints{x[0], x[1], x[2], x[3]};
-#endif
+inline Ints minBits(Ints a, Ints b) { return bitsOf(min(fromBits(a), fromBits(b))); }
+inline Ints maxBits(Ints a, Ints b) { return bitsOf(max(fromBits(a), fromBits(b))); }
+// Adds fp32 bit patterns to `seen`, of which a lane is 0xff000000 or more (unsigned) after a NaN or infinity.
+inline Ints noteBits(Ints seen, Ints x) {
+  const Ints exponent = broadcastInt(0x7f800000);
+  return seen | ((x & exponent) == exponent);
 }
 
-// kLanes elements of type kType as floats. Exact for finite values; NaN and infinity may become anything.
+// kLanes elements as floats; exact for finite values, NaN and infinity may become anything.
 template <FloatType kType>
 inline Floats load(const uint8_t* from) {
   if constexpr (kType == FloatType::kFloat32) {
-    Floats x;
-    __builtin_memcpy(&x, from, sizeof x);
-    return x;
-  } else if constexpr (kType == FloatType::kBFloat16) {
-    return fromBits(widen(from) << 16);
+    return fromBits(loadInts(from));
   } else {
+#if defined(__SSE2__)
+    const __m128i packed = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
+    const Ints x = reinterpret_cast<Ints>(_mm_unpacklo_epi16(packed, _mm_setzero_si128()));
+#else
+    uint16_t halves[4];
+    __builtin_memcpy(halves, from, sizeof halves);
+    const Ints x = {halves[0], halves[1], halves[2], halves[3]};
+#endif
+    if constexpr (kType == FloatType::kBFloat16) return fromBits(x << 16);
     // Exponent and fraction moved into place, then the exponent's bias corrected by 2^(127 - 15); subnormals come out
     // normalised by the same multiplication.
-    const Ints half = widen(from);
-    const Floats magnitude = fromBits((half & broadcastInt(0x7fff)) << 13) * broadcast(0x1p112f);
-    return fromBits(bitsOf(magnitude) | ((half & broadcastInt(0x8000)) << 16));
+    const Floats magnitude = fromBits((x & broadcastInt(0x7fff)) << 13) * broadcast(0x1p112f);
+    return fromBits(bitsOf(magnitude) | ((x & broadcastInt(0x8000)) << 16));
   }
 }
 
@@ -103,74 +134,45 @@ inline Floats load(const uint8_t* from) {
 template <FloatType kType>
 inline Floats storeScales(uint8_t* to, Floats x) {
   if constexpr (kType == FloatType::kFloat32) {
-    __builtin_memcpy(to, &x, sizeof x);
+    storeFloats(reinterpret_cast<float*>(to), x);
     return x;
-  } else {
-    uint16_t stored[kLanes];
-    for (int lane = 0; lane < kLanes; lane++) {
-      const uint32_t bits = static_cast<uint32_t>(bitsOf(x)[lane]);
-      if constexpr (kType == FloatType::kBFloat16) {
-        stored[lane] = static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+  }
+  for (int lane = 0; lane < kLanes; lane++) {
+    const uint32_t bits = static_cast<uint32_t>(bitsOf(x)[lane]);
+    uint32_t half;
+    if constexpr (kType == FloatType::kBFloat16) {
+      half = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+    } else {
+      const uint32_t magnitude = bits & 0x7fffffff;
+      if (magnitude >= 0x477ff000) {  // 65520 and above
+        half = 0x7c00;
+      } else if (magnitude >= 0x38800000) {  // 2^-14 and above: normal
+        half = (magnitude - 0x38000000 + 0xfff + ((magnitude >> 13) & 1)) >> 13;
       } else {
-        const uint32_t sign = (bits >> 16) & 0x8000;
-        const uint32_t magnitude = bits & 0x7fffffff;
-        uint32_t half;
-        if (magnitude >= 0x477ff000) {  // 65520 and above
-          half = 0x7c00;
-        } else if (magnitude >= 0x38800000) {  // 2^-14: normal
-          half = (magnitude - 0x38000000 + 0xfff + ((magnitude >> 13) & 1)) >> 13;
-        } else {
-          // Adding 0.5 leaves the multiple of 2^-24 in the low bits, rounded to nearest even by the addition.
-          float value;
-          __builtin_memcpy(&value, &magnitude, sizeof value);
-          value += 0.5f;
-          __builtin_memcpy(&half, &value, sizeof half);
-          half -= 0x3f000000;
-        }
-        stored[lane] = static_cast<uint16_t>(sign | half);
+        // Adding 0.5 leaves the multiple of 2^-24 in the low bits, rounded to nearest even by the addition.
+        const Floats sum = fromBits(broadcastInt(static_cast<int32_t>(magnitude))) + broadcast(0.5f);
+        half = static_cast<uint32_t>(bitsOf(sum)[0]) - 0x3f000000;
       }
+      half |= (bits >> 16) & 0x8000;
     }
-    __builtin_memcpy(to, stored, sizeof stored);
-    return load<kType>(to);
+    const uint16_t stored = static_cast<uint16_t>(half);
+    __builtin_memcpy(to + lane * 2, &stored, 2);
   }
-}
-
-// Takes note of kLanes * 4 bytes of elements; `hasNonFinite` then tells whether a NaN or infinity was among them.
-inline Suspects noSuspects() { return Suspects{}; }
-template <FloatType kType>
-inline Suspects note(Suspects suspects, const uint8_t* from) {
-  if constexpr (kType == FloatType::kFloat32) {
-    Ints x;
-    __builtin_memcpy(&x, from, sizeof x);
-    const Ints exponent = broadcastInt(0x7f800000);
-    return suspects | ((x & exponent) == exponent);
-  } else {
-    typedef int16_t Shorts __attribute__((vector_size(16)));
-    constexpr int16_t kExponent = kType == FloatType::kFloat16 ? 0x7c00 : 0x7f80;
-    const Shorts exponent = {kExponent, kExponent, kExponent, kExponent, kExponent, kExponent, kExponent, kExponent};
-    Shorts x;
-    __builtin_memcpy(&x, from, sizeof x);
-    return suspects | reinterpret_cast<Ints>((x & exponent) == exponent);
-  }
-}
-template <FloatType>
-inline bool hasNonFinite(Suspects suspects) {
-  return any(suspects);
+  return load<kType>(to);
 }
 
 #if defined(__SSE2__)
-inline Floats evens(Floats a, Floats b) { return _mm_shuffle_ps(a, b, 0x88); }
-inline Floats odds(Floats a, Floats b) { return _mm_shuffle_ps(a, b, 0xdd); }
+inline Ints evens(Ints a, Ints b) { return bitsOf(_mm_shuffle_ps(fromBits(a), fromBits(b), 0x88)); }
+inline Ints odds(Ints a, Ints b) { return bitsOf(_mm_shuffle_ps(fromBits(a), fromBits(b), 0xdd)); }
 #else
-inline Floats evens(Floats a, Floats b) { return Floats{a[0], a[2], b[0], b[2]}; }
-inline Floats odds(Floats a, Floats b) { return Floats{a[1], a[3], b[1], b[3]}; }
+inline Ints evens(Ints a, Ints b) { return Ints{a[0], a[2], b[0], b[2]}; }
+inline Ints odds(Ints a, Ints b) { return Ints{a[1], a[3], b[1], b[3]}; }
 #endif
-
 // Lane i of the result is the reduction of all lanes of parts[i].
-template <Floats (*kReduce)(Floats, Floats)>
-inline Floats reduceEach(const Floats* parts) {
-  const Floats a = kReduce(evens(parts[0], parts[1]), odds(parts[0], parts[1]));
-  const Floats b = kReduce(evens(parts[2], parts[3]), odds(parts[2], parts[3]));
+template <Ints (*kReduce)(Ints, Ints)>
+inline Ints reduceEach(const Ints* parts) {
+  const Ints a = kReduce(evens(parts[0], parts[1]), odds(parts[0], parts[1]));
+  const Ints b = kReduce(evens(parts[2], parts[3]), odds(parts[2], parts[3]));
   return kReduce(evens(a, b), odds(a, b));
 }
 
@@ -180,36 +182,69 @@ inline __m128i narrow(const Ints* codes) {
   const __m128i high = _mm_packs_epi32(reinterpret_cast<__m128i>(codes[2]), reinterpret_cast<__m128i>(codes[3]));
   return _mm_packus_epi16(low, high);
 }
+// Bytes (a, b) of each 16-bit lane as a | b << 4, after both are limited to 15.
+inline __m128i joinNibbles(__m128i bytes) {
+  const __m128i limited = _mm_min_epu8(bytes, _mm_set1_epi8(15));
+  return _mm_and_si128(_mm_or_si128(limited, _mm_srli_epi16(limited, 4)), _mm_set1_epi16(0xff));
+}
+#else
+inline uint32_t limit(int32_t code, int32_t top) { return code < 0 ? 0u : static_cast<uint32_t>(code < top ? code : top); }
 #endif
 
-// Packs 4 * kLanes codes (0..255) to one byte each, in order.
+// Packs 4 * kLanes codes to one byte each, in order. Codes, here and below, may lie up to 2^10 beyond [0, 2^bits - 1]
+// and are limited to it; INT32_MIN counts as 0.
 inline void packBytes(const Ints* codes, uint8_t* to) {
 #if defined(__SSE2__)
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), narrow(codes));
 #else
-  for (int i = 0; i < 16; i++) to[i] = static_cast<uint8_t>(codes[i / 4][i % 4]);
+  for (int i = 0; i < 16; i++) to[i] = static_cast<uint8_t>(limit(codes[i / 4][i % 4], 255));
 #endif
 }
 
-// Packs 4 * kLanes codes (0..15) to two a byte, low nibble first.
+// Packs 4 * kLanes codes to two a byte, low nibble first.
 inline void packNibbles(const Ints* codes, uint8_t* to) {
 #if defined(__SSE2__)
-  const __m128i bytes = narrow(codes);
-  // Each 16-bit lane holds codes (i, i + 1) in its bytes; bits 4..7 take the second one.
-  const __m128i pairs = _mm_and_si128(_mm_or_si128(bytes, _mm_srli_epi16(bytes, 4)), _mm_set1_epi16(0xff));
-  _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packus_epi16(pairs, pairs));
+  const __m128i joined = joinNibbles(narrow(codes));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packus_epi16(joined, joined));
 #else
   for (int i = 0; i < 8; i++) {
-    to[i] = static_cast<uint8_t>(codes[i / 2][i % 2 * 2] | codes[i / 2][i % 2 * 2 + 1] << 4);
+    const Ints pair = codes[i / 2];
+    to[i] = static_cast<uint8_t>(limit(pair[i % 2 * 2], 15) | limit(pair[i % 2 * 2 + 1], 15) << 4);
   }
+#endif
+}
+
+// Two codes per lane: `even` in the lower 16 bits, the integer part of odd / 2^16 in the upper ones.
+inline Ints joinPairs(Ints even, Ints odd) { return (even & broadcastInt(0xffff)) | (odd & broadcastInt(-0x10000)); }
+inline Ints shiftUp(Ints x) { return x << 16; }
+
+// Packs the codes of 2 pairs (8 bits) or 4 pairs (4 bits) per lane into one 32-bit word, the first one lowest.
+template <int kBits>
+inline Ints packWord(const Ints* pairs) {
+#if defined(__SSE2__)
+  __m128i packed = _mm_packus_epi16(reinterpret_cast<__m128i>(pairs[0]), reinterpret_cast<__m128i>(pairs[1]));
+  if constexpr (kBits == 8) return reinterpret_cast<Ints>(_mm_unpacklo_epi16(packed, _mm_srli_si128(packed, 8)));
+  const __m128i later = _mm_packus_epi16(reinterpret_cast<__m128i>(pairs[2]), reinterpret_cast<__m128i>(pairs[3]));
+  // Four bytes of lanes 0..3 for each of four pairs of codes: a 4 x 4 transposition in two interleavings.
+  packed = _mm_packus_epi16(joinNibbles(packed), joinNibbles(later));
+  packed = _mm_unpacklo_epi8(packed, _mm_srli_si128(packed, 8));
+  return reinterpret_cast<Ints>(_mm_unpacklo_epi8(packed, _mm_srli_si128(packed, 8)));
+#else
+  Ints word = {};
+  for (int i = 0; i < 32 / kBits; i++) {
+    const Ints codes = i % 2 == 0 ? pairs[i / 2] << 16 >> 16 : pairs[i / 2] >> 16;
+    for (int lane = 0; lane < kLanes; lane++) {
+      word[lane] |= static_cast<int32_t>(limit(codes[lane], (1 << kBits) - 1) << (i * kBits));
+    }
+  }
+  return word;
 #endif
 }
 
 // Stores column `lane` of the kLanes x kLanes matrix `words` at to + lane * stride, for each of the first `lanes`.
 inline void storeTransposed(const Ints* words, uint8_t* to, int64_t stride, int lanes) {
   for (int lane = 0; lane < lanes; lane++) {
-    const Ints column = {words[0][lane], words[1][lane], words[2][lane], words[3][lane]};
-    __builtin_memcpy(to + lane * stride, &column, sizeof column);
+    storeInts(to + lane * stride, Ints{words[0][lane], words[1][lane], words[2][lane], words[3][lane]});
   }
 }
 
