@@ -210,9 +210,10 @@ bool toJobs(napi_env env, napi_value value, std::vector<Job>* jobs) {
 }
 
 // A run, its promise and the way back to the JavaScript thread. Lives until the thread-safe function is finalized;
-// JavaScript's handle shares the Run.
+// JavaScript's handle shares the Run. `options` keeps the arrays alive that hold the tiles.
 struct RunRequest {
   std::shared_ptr<Run> run;
+  napi_ref options;
   napi_deferred deferred;
   napi_threadsafe_function toMain;
 };
@@ -230,6 +231,7 @@ void settle(napi_env env, napi_value, void* context, void*) {
   Run& run = *request->run;
   run.join();
   napi_remove_env_cleanup_hook(env, stopAtExit, request);
+  napi_delete_reference(env, request->options);
 
   const Stop& stop = run.stop();
   if (stop.kind == Stop::kRead || stop.kind == Stop::kWrite) {
@@ -275,20 +277,17 @@ napi_value runProgram(napi_env env, napi_callback_info call) {
   const napi_value options = Arguments(env, call)[0];
   Program program;
 
-  const double *words, *slots;
-  const uint32_t* starts;
+  const double* slots;
   const int32_t *inputs, *outputs;
-  size_t wordCount, startCount, inputCount, outputCount, slotCount;
+  size_t inputCount, outputCount, slotCount;
   if (!toJobs(env, get(env, options, "jobs"), &program.jobs)) return throwArgument(env, "jobs");
-  if (!toArray(env, get(env, options, "tiles"), napi_float64_array, &words, &wordCount) ||
-      !toArray(env, get(env, options, "starts"), napi_uint32_array, &starts, &startCount) ||
+  if (!toArray(env, get(env, options, "tiles"), napi_float64_array, &program.words, &program.wordCount) ||
+      !toArray(env, get(env, options, "starts"), napi_uint32_array, &program.starts, &program.tileCount) ||
       !toArray(env, get(env, options, "inputs"), napi_int32_array, &inputs, &inputCount) ||
       !toArray(env, get(env, options, "outputs"), napi_int32_array, &outputs, &outputCount) ||
       !toArray(env, get(env, options, "slots"), napi_float64_array, &slots, &slotCount)) {
     return throwArgument(env, "arrays");
   }
-  program.words.assign(words, words + wordCount);
-  program.starts.assign(starts, starts + startCount);
   program.inputs.assign(inputs, inputs + inputCount);
   program.outputs.assign(outputs, outputs + outputCount);
   for (size_t i = 0; i < slotCount; i++) {
@@ -310,8 +309,9 @@ napi_value runProgram(napi_env env, napi_callback_info call) {
   if (program.kernels == nullptr) return throwArgument(env, "isa");
   if (const char* const defect = program.defect()) return throwArgument(env, defect);
 
-  RunRequest* const request = new RunRequest{std::make_shared<Run>(std::move(program)), nullptr, nullptr};
+  RunRequest* const request = new RunRequest{std::make_shared<Run>(std::move(program)), nullptr, nullptr, nullptr};
   napi_value promise;
+  napi_create_reference(env, options, 1, &request->options);
   napi_create_promise(env, &request->deferred, &promise);
   if (napi_create_threadsafe_function(env, nullptr, nullptr, text(env, "lathe.runProgram"), 1, 1, nullptr,
                                       releaseRequest, request, settle, &request->toMain) != napi_ok) {
@@ -328,6 +328,7 @@ napi_value runProgram(napi_env env, napi_callback_info call) {
   auto* const shared = new std::shared_ptr<Run>(request->run);
   if (!started) {
     napi_remove_env_cleanup_hook(env, stopAtExit, request);
+    napi_delete_reference(env, request->options);
     napi_reject_deferred(env, request->deferred, systemError(env, ENOMEM));
     napi_release_threadsafe_function(toMain, napi_tsfn_abort);
   }

@@ -218,7 +218,7 @@ class Run::Worker {
   MappedWindow windows_[4];
 };
 
-Run::Run(Program program) : program_(std::move(program)), done_(program_.tileCount()) {}
+Run::Run(Program program) : program_(std::move(program)), done_(program_.tileCount) {}
 
 Run::~Run() {
   cancel();
@@ -244,7 +244,7 @@ bool Run::start(int threads, std::function<void()> onFinished) {
   }
   for (const Job& job : program_.jobs) {
     if (job.kernel == KernelId::kTieGate || job.kernel == KernelId::kCompare) {
-      folds_.assign(program_.tileCount() * kFoldFields, 0);
+      folds_.assign(program_.tileCount * kFoldFields, 0);
       break;
     }
   }
@@ -277,7 +277,7 @@ void Run::join() {
 }
 
 void Run::work(uint8_t* scratch) {
-  const int64_t count = static_cast<int64_t>(program_.tileCount());
+  const int64_t count = static_cast<int64_t>(program_.tileCount);
   while (true) {
     const int64_t index = next_.fetch_add(1);
     if (index >= count || index > stopTile_ || cancelled_) break;

@@ -43,7 +43,7 @@ ChannelStrides channelStrides(const Job& job, int64_t elements) {
 }
 
 Tile Program::tile(size_t index) const {
-  const double* word = words.data() + starts[index];
+  const double* word = words + starts[index];
   const auto next = [&word] { return static_cast<int64_t>(*word++); };
   Tile tile;
   tile.job = next();
@@ -95,12 +95,12 @@ const char* Program::defect() const {
     const size_t slot = static_cast<size_t>(-1 - file);
     return slot < slots.size() && offset >= 0 && length >= 0 && offset <= slots[slot] - length;
   };
-  for (size_t index = 0; index < tileCount(); index++) {
-    if (starts[index] + kHeader > words.size()) return "start";
-    const double* const header = words.data() + starts[index];
+  for (size_t index = 0; index < tileCount; index++) {
+    if (starts[index] + kHeader > wordCount) return "start";
+    const double* const header = words + starts[index];
     if (!(header[6] >= 1 && header[6] <= 4 && header[7] >= 0 && header[7] <= 3)) return "counts";
     const size_t length = kHeader + static_cast<size_t>(header[6]) * 5 + static_cast<size_t>(header[7]) * 2;
-    if (starts[index] + length > words.size()) return "length";
+    if (starts[index] + length > wordCount) return "length";
     for (size_t i = 0; i < length; i++) {
       if (!(header[i] >= -65536 && header[i] <= 9007199254740991.0)) return "number";
     }

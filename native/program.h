@@ -55,8 +55,10 @@ struct Tile {
 
 struct Program {
   std::vector<Job> jobs;
-  std::vector<double> words;      // the tiles, packed
-  std::vector<uint32_t> starts;   // where each tile starts in `words`
+  const double* words = nullptr;  // the tiles, packed; memory of the caller, as are `starts`
+  size_t wordCount = 0;
+  const uint32_t* starts = nullptr;  // where each tile starts in `words`
+  size_t tileCount = 0;
   std::vector<int> inputs;        // descriptors
   std::vector<int> outputs;
   std::vector<int64_t> slots;     // byte lengths
@@ -64,7 +66,6 @@ struct Program {
   bool mapped = false;            // read contiguous file inputs through mapped windows
   const KernelTable* kernels = nullptr;
 
-  size_t tileCount() const { return starts.size(); }
   Tile tile(size_t index) const;
   // Null, or what is wrong with the encoding. Everything the threads rely on is checked here.
   const char* defect() const;

@@ -16,8 +16,8 @@ export interface Budget {
 /** `--memory` when the caller does not say. */
 export const DEFAULT_MEMORY_BYTES = 64 * MIB;
 
-// Measured: larger tiles than this leave the second-level cache and gain nothing.
-const LARGEST_SCRATCH = 4 * MIB;
+// Tiles work on about 1 MB, their second-level cache; the highest strips (blocks of 256) take twice that.
+const LARGEST_SCRATCH = 2.5 * MIB;
 
 /** Divides `memoryBytes` among `threads`: at most half goes to working memory, the rest to the two slots. */
 export function divideBudget(memoryBytes: number, threads: number): Budget {

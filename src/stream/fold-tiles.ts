@@ -3,7 +3,7 @@
 import { floatByteLength } from '../kernels/float-types.ts';
 import type { FileRange } from '../model/tensor-data.ts';
 import { blockFormat, channelBytes, totalBytes } from './channel-bytes.ts';
-import { cutPanels } from './panels.ts';
+import { cutPanels, stripsOf } from './panels.ts';
 import type { CompareJob, TieGateJob, TileInput } from './program.ts';
 import type { ProgramLayout } from './program-layout.ts';
 import { rowTiles } from './row-tiles.ts';
@@ -82,9 +82,9 @@ export function layTieGateColumns(
     slotBytesPerChannel: totalBytes(whole),
     extraBytesPerChannel: (rows: number) => totalBytes(channelBytes(format, rows)),
   };
-  const panels = cutPanels(work, layout.budget, describeGate(job));
-  for (let firstChannel = 0; firstChannel < n; firstChannel += panels.channels) {
-    const channels = Math.min(panels.channels, n - firstChannel);
+  const cut = cutPanels(work, layout.budget, describeGate(job));
+  for (let firstChannel = 0; firstChannel < n; firstChannel += cut.channels) {
+    const channels = Math.min(cut.channels, n - firstChannel);
     const parts = slotParts(whole, channels);
     layout.panels.add(parts.byteLength, (slot) => {
       const fill = encodedRanges(ranges).flatMap((range, part) =>
@@ -92,54 +92,41 @@ export function layTieGateColumns(
           layout.input(range, firstChannel * (parts.strides[part] ?? 0) + done, length),
         ),
       );
-      const drain = [];
-      for (let firstElement = 0; firstElement < k; firstElement += panels.rows) {
-        const elements = Math.min(panels.rows, k - firstElement);
-        const before = channelBytes(format, firstElement);
+      const drain = Array.from(stripsOf(cut, k, firstChannel, channels), (strip) => {
+        const before = channelBytes(format, strip.firstElement);
         const beforeParts = [before.codes, before.scales, before.zeroPoints];
-        const part = channelBytes(format, elements);
+        const part = channelBytes(format, strip.elements);
         const partBytes = [part.codes, part.scales, part.zeroPoints];
-        const table = layout.segments(
-          ranges.table,
-          (firstElement * n + firstChannel) * size,
-          channels * size,
-          elements,
-          n * size,
-        );
         const encoded = encodedRanges(ranges).map((_, i) =>
-          slotInput(slot, parts, i, beforeParts[i] ?? 0, partBytes[i] ?? 0, channels),
+          slotInput(slot, parts, i, {
+            channel: strip.firstChannel - firstChannel,
+            channels: strip.channels,
+            byteOffset: beforeParts[i] ?? 0,
+            byteLength: partBytes[i] ?? 0,
+          }),
         );
-        const inputs = [table, ...encoded];
-        drain.push({
-          job: index,
-          firstChannel,
-          channels,
-          firstElement,
-          elements,
-          inputs,
-          outputs: [],
-        });
-      }
+        const inputs = [layout.strip(ranges.table, strip, n, size), ...encoded];
+        return { job: index, ...strip, inputs, outputs: [] };
+      });
       return { fill, drain };
     });
   }
 }
 
-/** The piece of every channel of a slot that starts at `before`. */
+/** A part of some channels of a slot: `byteLength` bytes of each, `byteOffset` into the channel. */
 function slotInput(
   slot: number,
   parts: SlotParts,
   part: number,
-  before: number,
-  segmentByteLength: number,
-  channels: number,
+  piece: { channel: number; channels: number; byteOffset: number; byteLength: number },
 ): TileInput {
+  const strideBytes = parts.strides[part] ?? 0;
   return {
     file: -1 - slot,
-    byteOffset: (parts.offsets[part] ?? 0) + before,
-    segmentByteLength,
-    segments: channels,
-    strideBytes: parts.strides[part] ?? 0,
+    byteOffset: (parts.offsets[part] ?? 0) + piece.channel * strideBytes + piece.byteOffset,
+    segmentByteLength: piece.byteLength,
+    segments: piece.channels,
+    strideBytes,
   };
 }
 
@@ -190,38 +177,28 @@ export function layCompareColumns(
     slotBytesPerChannel: channelByteLength,
     extraBytesPerChannel: () => 0,
   };
-  const panels = cutPanels(work, layout.budget, describeCompare(job));
-  for (let firstChannel = 0; firstChannel < n; firstChannel += panels.channels) {
-    const channels = Math.min(panels.channels, n - firstChannel);
+  const cut = cutPanels(work, layout.budget, describeCompare(job));
+  for (let firstChannel = 0; firstChannel < n; firstChannel += cut.channels) {
+    const channels = Math.min(cut.channels, n - firstChannel);
     const parts = slotParts({ codes: channelByteLength, scales: 0, zeroPoints: 0 }, channels);
     layout.panels.add(parts.byteLength, (slot) => {
       const fill = fillSlot(copyJob, slot, parts, 0, (done, length) =>
         layout.input(b, firstChannel * channelByteLength + done, length),
       );
-      const drain = [];
-      for (let firstElement = 0; firstElement < k; firstElement += panels.rows) {
-        const elements = Math.min(panels.rows, k - firstElement);
-        const strip = layout.segments(
-          a,
-          (firstElement * n + firstChannel) * size,
-          channels * size,
-          elements,
-          n * size,
-        );
-        const inputs = [
-          strip,
-          slotInput(slot, parts, 0, firstElement * size, elements * size, channels),
-        ];
-        drain.push({
-          job: index,
-          firstChannel,
-          channels,
-          firstElement,
-          elements,
-          inputs,
-          outputs: [],
+      const drain = Array.from(stripsOf(cut, k, firstChannel, channels), (strip) => {
+        const other = slotInput(slot, parts, 0, {
+          channel: strip.firstChannel - firstChannel,
+          channels: strip.channels,
+          byteOffset: strip.firstElement * size,
+          byteLength: strip.elements * size,
         });
-      }
+        return {
+          job: index,
+          ...strip,
+          inputs: [layout.strip(a, strip, n, size), other],
+          outputs: [],
+        };
+      });
       return { fill, drain };
     });
   }

@@ -4,6 +4,7 @@ import type { FileRange, SourceFile } from '../model/tensor-data.ts';
 import { type Budget, divideBudget } from './budget.ts';
 import { alignLine, blockFormat, channelBytes, paddedStride } from './channel-bytes.ts';
 import { PanelQueue, type UnorderedTile } from './panel-queue.ts';
+import type { Strip } from './panels.ts';
 import type { Job, OutputFile, OutputPlace, Program, TileInput, TileOutput } from './program.ts';
 import { TileList } from './tile-list.ts';
 
@@ -70,20 +71,25 @@ export class ProgramLayout {
 
   /** A contiguous part of a range. */
   input(range: FileRange, byteOffset: number, byteLength: number): TileInput {
-    return this.segments(range, byteOffset, byteLength, 1, byteLength);
+    return {
+      file: intern(this.#inputs, range.file),
+      byteOffset: range.byteOffset + byteOffset,
+      segmentByteLength: byteLength,
+      segments: 1,
+      strideBytes: byteLength,
+    };
   }
 
-  /** Runs of bytes of a range, `strideBytes` apart. */
-  segments(
-    range: FileRange,
-    byteOffset: number,
-    segmentByteLength: number,
-    segments: number,
-    strideBytes: number,
-  ): TileInput {
-    const file = intern(this.#inputs, range.file);
-    const start = range.byteOffset + byteOffset;
-    return { file, byteOffset: start, segmentByteLength, segments, strideBytes };
+  /** A strip of a weight with `n` columns whose elements take `elementBytes`. */
+  strip(range: FileRange, strip: Strip, n: number, elementBytes: number): TileInput {
+    const { firstChannel, channels, firstElement, elements } = strip;
+    return {
+      file: intern(this.#inputs, range.file),
+      byteOffset: range.byteOffset + (firstElement * n + firstChannel) * elementBytes,
+      segmentByteLength: channels * elementBytes,
+      segments: elements,
+      strideBytes: n * elementBytes,
+    };
   }
 
   /** A place in an output file, `byteOffset` further on. */

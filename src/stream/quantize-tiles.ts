@@ -3,7 +3,7 @@
 import { floatByteLength } from '../kernels/float-types.ts';
 import type { FileRange } from '../model/tensor-data.ts';
 import { blockFormat, channelBytes, totalBytes } from './channel-bytes.ts';
-import { cutPanels } from './panels.ts';
+import { cutPanels, stripsOf } from './panels.ts';
 import type { OutputPlace, QuantizeJob } from './program.ts';
 import type { ProgramLayout } from './program-layout.ts';
 import { rowTiles } from './row-tiles.ts';
@@ -95,32 +95,23 @@ export function layQuantizeColumns(
     const channels = Math.min(cut.channels, n - firstChannel);
     const parts = slotParts(whole, channels);
     layout.panels.add(parts.byteLength, (slot) => {
-      const fill = [];
-      for (let firstElement = 0; firstElement < k; firstElement += cut.rows) {
-        const elements = Math.min(cut.rows, k - firstElement);
-        const before = channelBytes(format, firstElement);
+      const fill = Array.from(stripsOf(cut, k, firstChannel, channels), (strip) => {
+        const before = channelBytes(format, strip.firstElement);
         const beforeParts = [before.codes, before.scales, before.zeroPoints];
-        fill.push({
+        const inPanel = strip.firstChannel - firstChannel;
+        return {
           job: index,
-          firstChannel,
-          channels,
-          firstElement,
-          elements,
-          inputs: [
-            layout.segments(
-              source,
-              (firstElement * n + firstChannel) * size,
-              channels * size,
-              elements,
-              n * size,
-            ),
-          ],
+          ...strip,
+          inputs: [layout.strip(source, strip, n, size)],
           outputs: targets.map((_, part) => ({
             file: -1 - slot,
-            byteOffset: (parts.offsets[part] ?? 0) + (beforeParts[part] ?? 0),
+            byteOffset:
+              (parts.offsets[part] ?? 0) +
+              inPanel * (parts.strides[part] ?? 0) +
+              (beforeParts[part] ?? 0),
           })),
-        });
-      }
+        };
+      });
       const drain = targets.flatMap((place, part) =>
         drainSlot(copyJob, slot, parts, part, (done) =>
           layout.output(place, firstChannel * (parts.strides[part] ?? 0) + done),

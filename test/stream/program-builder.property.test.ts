@@ -1,0 +1,141 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { LatheError } from '../../src/errors.ts';
+import type { FileRange } from '../../src/model/tensor-data.ts';
+import type { Program, Tile } from '../../src/stream/program.ts';
+import { ProgramBuilder } from '../../src/stream/program-builder.ts';
+
+const file = { fd: 0, path: 'model.onnx.data', byteLength: 2 ** 50 };
+const out = { fd: 1, path: 'out.data' };
+
+function range(byteLength: number): FileRange {
+  return { kind: 'range', file, byteOffset: 4096, byteLength };
+}
+
+/** Nothing is read, only laid out; the budget is small for these weights, so that they are cut. */
+const weight = fc.record({
+  bits: fc.constantFrom(4 as const, 8 as const),
+  blockSize: fc.constantFrom(16 as const, 32 as const, 128 as const, 256 as const),
+  symmetric: fc.boolean(),
+  layout: fc.constantFrom('rows' as const, 'columns' as const),
+  n: fc.integer({ min: 1, max: 2_000 }),
+  k: fc.integer({ min: 1, max: 2_000 }),
+  kind: fc.constantFrom('quantize', 'gate', 'compare'),
+});
+
+const budget = fc.record({
+  memoryBytes: fc.integer({ min: 64 << 10, max: 4 << 20 }),
+  threads: fc.integer({ min: 1, max: 32 }),
+});
+
+type Weight = typeof weight extends fc.Arbitrary<infer T> ? T : never;
+
+function lay(builder: ProgramBuilder, { kind, ...weight }: Weight): void {
+  const { n, k, bits, blockSize, symmetric, layout } = weight;
+  const blocks = Math.ceil(k / blockSize);
+  const codes = (n * blocks * blockSize * bits) / 8;
+  const scales = n * blocks * 2;
+  const zeroPoints = n * Math.ceil((blocks * bits) / 8);
+  const place = { file: out, byteOffset: 0 };
+  if (kind === 'compare') {
+    const shape = { elementBytes: 2 as const, rows: k, columns: n };
+    builder.addCompare(
+      { ...shape, transposed: layout === 'columns' },
+      range(n * k * 2),
+      range(n * k * 2),
+    );
+  } else if (kind === 'gate') {
+    builder.addTieGate(
+      { ...weight, type: 10, scaleType: 10, hasZeroPoints: !symmetric },
+      {
+        table: range(n * k * 2),
+        codes: range(codes),
+        scales: range(scales),
+        ...(!symmetric && { zeroPoints: range(zeroPoints) }),
+      },
+    );
+  } else {
+    const places = { codes: place, scales: place, ...(!symmetric && { zeroPoints: place }) };
+    builder.addQuantize({ ...weight, type: 10 }, range(n * k * 2), places);
+  }
+}
+
+function layAll(weights: readonly Weight[], options: { memoryBytes: number; threads: number }) {
+  const builder = new ProgramBuilder(options);
+  try {
+    for (const weight of weights) lay(builder, weight);
+  } catch (error) {
+    if (error instanceof LatheError && error.code === 'ERR_MEMORY_BUDGET') return undefined;
+    throw error;
+  }
+  return builder.finish();
+}
+
+function tilesOf(program: Program): Tile[] {
+  return Array.from({ length: program.tiles.length }, (_, index) => program.tiles.at(index));
+}
+
+const work = fc.array(weight, { minLength: 1, maxLength: 4 });
+
+test('buffers stay within the budget', () => {
+  fc.assert(
+    fc.property(work, budget, (weights, options) => {
+      const program = layAll(weights, options);
+      if (program === undefined) return;
+      const slots = program.slots.reduce((sum, bytes) => sum + bytes, 0);
+      const used = slots + options.threads * program.scratchBytes;
+      expect(used).toBeLessThanOrEqual(options.memoryBytes);
+    }),
+  );
+});
+
+test('every element of every weight is in exactly one tile', () => {
+  fc.assert(
+    fc.property(work, budget, (weights, options) => {
+      const program = layAll(weights, options);
+      if (program === undefined) return;
+      const covered = new Map<number, number>();
+      const corners = new Set<string>();
+      for (const tile of tilesOf(program)) {
+        covered.set(tile.job, (covered.get(tile.job) ?? 0) + tile.channels * tile.elements);
+        if (program.jobs[tile.job]?.kernel === 'copy') continue;
+        const corner = `${tile.job}:${tile.firstChannel}:${tile.firstElement}`;
+        expect(corners.has(corner)).toBe(false);
+        corners.add(corner);
+      }
+      const real = program.jobs.flatMap((job, index) => (job.kernel === 'copy' ? [] : [index]));
+      expect(real.map((job) => covered.get(job))).toEqual(weights.map(({ n, k }) => n * k));
+    }),
+  );
+});
+
+test('no tile touches a slot that another tile, not known to be complete, fills or uses', () => {
+  fc.assert(
+    fc.property(work, budget, (weights, options) => {
+      const program = layAll(weights, options);
+      if (program === undefined) return;
+      const writers: [index: number, after: number][][] = [[], []];
+      const readers: [index: number, after: number][][] = [[], []];
+      tilesOf(program).forEach((tile, index) => {
+        expect(tile.after).toBeLessThanOrEqual(index);
+        const slotOf = (file: number) => -1 - file;
+        const reads = new Set(
+          tile.inputs.filter(({ file }) => file < 0).map(({ file }) => slotOf(file)),
+        );
+        const writes = new Set(
+          tile.outputs.filter(({ file }) => file < 0).map(({ file }) => slotOf(file)),
+        );
+        for (const slot of reads) readers[slot]?.push([index, tile.after]);
+        for (const slot of writes) writers[slot]?.push([index, tile.after]);
+      });
+      for (const slot of [0, 1]) {
+        for (const [writer, writerAfter] of writers[slot] ?? []) {
+          const unordered = (readers[slot] ?? []).filter(([reader, readerAfter]) =>
+            reader > writer ? readerAfter <= writer : writerAfter <= reader,
+          );
+          if (unordered.length > 0) expect(unordered).toEqual([]);
+        }
+      }
+    }),
+  );
+});
