@@ -1,0 +1,116 @@
+import { mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { cli, type RunningCli, startCli } from '../support/cli.ts';
+import { writeLarge, writeTiny } from './tiny-model.ts';
+import { snapshot } from './tree.ts';
+
+/** Large enough to be at it for seconds: 256 MB for the TypeScript kernels, 1 GB (sparse) for the native ones. */
+const KERNELS = [
+  ['off', 16_384],
+  ['on', 65_536],
+] as const;
+
+let root = '';
+beforeAll(() => {
+  root = realpathSync(mkdtempSync(join(tmpdir(), 'lathe-cli-')));
+  for (const [native, rows] of KERNELS) writeLarge(join(root, `large-${native}`), rows, 2048);
+  writeTiny(join(root, 'tiny'));
+});
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+/** An older output in a directory of its own; returns that directory. */
+function writeOlder(name: string): string {
+  const parent = join(root, name);
+  writeTiny(join(parent, 'out'));
+  writeFileSync(join(parent, 'out', 'tokenizer.json'), '{}');
+  return parent;
+}
+
+/** Starts a long run to `parent/out` and waits until it writes. */
+async function startWriting(
+  native: string,
+  parent: string,
+  ...args: string[]
+): Promise<RunningCli> {
+  const command = [
+    'apply',
+    `large-${native}`,
+    '-o',
+    join(parent, 'out'),
+    '--force',
+    '--threads',
+    '1',
+  ];
+  // Without the tie nothing is compared first.
+  const surgeries = ['--surgery', 'quantize-embedding', '--surgery', 'quantize-matmul'];
+  const run = startCli([...command, '--progress', 'json', ...surgeries, ...args], {
+    cwd: root,
+    env: { LATHE_NATIVE: native },
+  });
+  await run.stderrShows(/"phase":"writing"/);
+  return run;
+}
+
+describe.each(KERNELS)('LATHE_NATIVE=%s', (native) => {
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)('%s ends a write, exit %i; the older output stays', async (signal, exit) => {
+    const parent = writeOlder(`${native}-${signal}`);
+    const before = snapshot(parent);
+    const run = await startWriting(native, parent);
+    run.process.kill(signal);
+    const result = await run.finished;
+    expect([result.status, result.signal, result.stdout]).toEqual([exit, null, '']);
+    const said = result.stderr.split('\n').filter((line) => !line.startsWith('{"progress"'));
+    expect(said).toEqual(['onnx-lathe: interrupted; nothing was written', '']);
+    expect(snapshot(parent)).toEqual(before);
+  });
+
+  it('SIGKILL leaves the older output whole, and the next run cleans up', async () => {
+    const parent = writeOlder(`${native}-SIGKILL`);
+    const before = snapshot(parent);
+    const run = await startWriting(native, parent);
+    run.process.kill('SIGKILL');
+    expect((await run.finished).signal).toBe('SIGKILL');
+    const left = readdirSync(parent).sort();
+    expect(left).toEqual([expect.stringMatching(/^\.out\.lathe-/), 'out']);
+    const names = Object.keys(before);
+    const after = snapshot(parent);
+    expect(names.map((name) => after[name])).toEqual(Object.values(before));
+
+    const again = cli(['shrink', 'tiny', '-o', join(parent, 'out'), '--force', '-q'], {
+      cwd: root,
+    });
+    expect([again.status, again.stderr]).toEqual([0, '']);
+    expect(readdirSync(parent)).toEqual(['out']);
+    expect(readdirSync(join(parent, 'out')).sort()).toEqual(['model.onnx', 'model.onnx.data']);
+  });
+});
+
+it('an interrupted run says so in JSON when asked to', async () => {
+  const parent = writeOlder('json');
+  const run = await startWriting('off', parent, '--json');
+  run.process.kill('SIGINT');
+  const { status, stdout, stderr } = await run.finished;
+  expect([status, stdout]).toEqual([130, '']);
+  expect(JSON.parse(stderr.trimEnd().split('\n').at(-1) ?? '')).toEqual({
+    error: { code: 'ERR_CANCELLED', message: 'interrupted; nothing was written' },
+  });
+});
+
+it('SIGINT while tables are compared stops as well', async () => {
+  const out = join(root, 'compared');
+  const run = startCli(['shrink', 'large-off', '-o', out, '--progress', 'json'], {
+    cwd: root,
+    env: { LATHE_NATIVE: 'off' },
+  });
+  await run.stderrShows(/"phase":"comparing tables"/);
+  run.process.kill('SIGINT');
+  const { status, stderr } = await run.finished;
+  expect(status).toBe(130);
+  expect(stderr).toMatch(/onnx-lathe: interrupted; nothing was written\n$/);
+  expect(readdirSync(root)).not.toContain('compared');
+});
