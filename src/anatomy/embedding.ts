@@ -1,6 +1,7 @@
 /** Finds the token-embedding table of a model by what the graph does, not by names. Pure. */
 
 import { intAttribute } from '../model/attributes.ts';
+import type { Graph } from '../model/graph.ts';
 import type { Model } from '../model/model.ts';
 import type { Node } from '../model/node.ts';
 import type { Value } from '../model/value.ts';
@@ -78,26 +79,41 @@ function describe(model: Model, node: Node): Embedding | undefined {
 
 /**
  * The table that token ids are looked up in: a Gather (or GatherBlockQuantized) along axis 0 of a 2-D constant whose
- * indices come straight from a graph input. Among several, tables read by something other than positions or masks
- * win, then one as tall as the head is wide (`headWidth`), then the larger one. Undefined when there is none.
+ * indices come straight from an input that does not hold positions or masks. Among several, one of the shape of the
+ * head wins (n tokens of k elements), then one as tall, then the larger one. Undefined when there is none. Function
+ * bodies are left out: their inputs are whatever a caller passes.
  */
-export function findEmbedding(model: Model, headWidth?: number): Embedding | undefined {
+export function findEmbedding(
+  model: Model,
+  head?: { readonly n: number; readonly k: number },
+): Embedding | undefined {
   let best: { readonly rank: readonly number[]; readonly embedding: Embedding } | undefined;
   for (const graph of model.graphs()) {
+    if (isInFunction(graph)) continue;
     for (const node of graph.nodes) {
       if (node.opType !== 'Gather' && node.opType !== 'GatherBlockQuantized') continue;
       const ids = idsInput(node.inputs[1]);
       if (ids === undefined || NOT_TOKENS.test(ids.name)) continue;
       const embedding = describe(model, node);
       if (embedding === undefined) continue;
+      const { vocabSize, hiddenSize } = embedding;
+      const isAsTall = vocabSize === head?.n;
       const rank = [
-        embedding.vocabSize === headWidth ? 1 : 0,
-        embedding.vocabSize * embedding.hiddenSize,
+        isAsTall && hiddenSize === head?.k ? 1 : 0,
+        isAsTall ? 1 : 0,
+        vocabSize * hiddenSize,
       ];
       if (best === undefined || isBefore(best.rank, rank)) best = { rank, embedding };
     }
   }
   return best?.embedding;
+}
+
+function isInFunction(graph: Graph): boolean {
+  for (let scope: Graph | undefined = graph; scope !== undefined; scope = scope.parent) {
+    if (scope.kind === 'function') return true;
+  }
+  return false;
 }
 
 function isBefore(a: readonly number[], b: readonly number[]): boolean {

@@ -4,7 +4,7 @@ import { floatAttribute, intAttribute } from '../model/attributes.ts';
 import type { Model } from '../model/model.ts';
 import type { Node } from '../model/node.ts';
 import { type QuantizedTable, quantizedMatMul } from './quantized-table.ts';
-import { type ConstantView, traceConstant } from './weight.ts';
+import { type ConstantView, replaceableDefault, traceConstant } from './weight.ts';
 
 /** `y = x · W` with a constant float W of K inputs and N outputs. */
 export interface FloatLinear {
@@ -32,10 +32,12 @@ export type Linear = FloatLinear | QuantizedLinear;
 export interface NotLinear {
   readonly kind: 'none';
   readonly reason: string;
+  /** True when both sides are computed, as in attention scores: then it is no linear layer to begin with. */
+  readonly isProduct: boolean;
 }
 
-function none(reason: string): NotLinear {
-  return { kind: 'none', reason };
+function none(reason: string, isProduct = false): NotLinear {
+  return { kind: 'none', reason, isProduct };
 }
 
 function gemmObstacle(node: Node): string | undefined {
@@ -51,7 +53,7 @@ function gemmObstacle(node: Node): string | undefined {
 export function describeLinear(model: Model, node: Node): Linear | NotLinear | undefined {
   if (node.is('MatMulNBits', 'com.microsoft')) {
     const table = quantizedMatMul(model, node);
-    if (table.kind === 'none') return table;
+    if (table.kind === 'none') return none(table.reason);
     return { kind: 'quantized', node, table, k: table.k, n: table.n };
   }
   const isGemm = node.is('Gemm');
@@ -59,7 +61,14 @@ export function describeLinear(model: Model, node: Node): Linear | NotLinear | u
   const obstacle = isGemm ? gemmObstacle(node) : undefined;
   if (obstacle !== undefined) return none(obstacle);
   const weight = traceConstant(model, node.inputs[1]);
-  if (weight === undefined) return none('its right-hand side is not a constant');
+  if (weight === undefined) {
+    const input = replaceableDefault(node.inputs[1]);
+    return input === undefined
+      ? none('its right-hand side is not a constant', true)
+      : none(
+          `its weight "${input.name}" is also an input of the graph, which a caller may replace`,
+        );
+  }
   const [first, second] = weight.tensor.dims;
   if (weight.tensor.dims.length !== 2 || first === undefined || second === undefined) {
     return none(`its weight has ${weight.tensor.dims.length} dimensions, not 2`);

@@ -114,6 +114,9 @@ function tableOf(
 /** The table of a MatMulNBits node: attributes with ORT's defaults, `g_idx` not supported. */
 export function quantizedMatMul(model: Model, node: Node): QuantizedTable | NoTable {
   if (node.inputs[4] !== undefined) return none('it reorders its weight by g_idx');
+  if (intAttribute(node, 'weight_prepacked', 0) !== 0) {
+    return none('its weight is packed for the kernels of one kind of GPU');
+  }
   const geometry = {
     bits: intAttribute(node, 'bits', 4),
     blockSize: intAttribute(node, 'block_size', 0),
@@ -131,6 +134,7 @@ export function quantizedGather(model: Model, node: Node): QuantizedTable | NoTa
   const bits = intAttribute(node, 'bits', 4);
   const blockSize = intAttribute(node, 'block_size', 128);
   if (intAttribute(node, 'gather_axis', 0) !== 0) return none('it does not gather along axis 0');
+  if (blockSize < 16) return none(`it has blocks of ${blockSize}`);
   const scales = constantTensor(model, node.inputs[2]);
   if (scales === undefined) return none('its scales are not a constant');
   const [n, kBlocks] = scales.dims;

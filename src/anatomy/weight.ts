@@ -33,6 +33,18 @@ export function constantTensor(model: Model, value: Value | undefined): Tensor |
   return proto ? model.otherTensors.get(proto) : undefined;
 }
 
+/** The graph input that `value` is, seen through Identity, Cast and Transpose, when it has a default a caller may replace. */
+export function replaceableDefault(value: Value | undefined): Value | undefined {
+  let current = value;
+  for (let steps = 0; current !== undefined && steps <= LONGEST_PATH; steps++) {
+    if (current.tensor !== undefined) return current.isGraphInput ? current : undefined;
+    const node: Node | undefined = current.producer;
+    const isView = node?.is('Transpose') || node?.is('Cast') || node?.is('Identity');
+    current = isView ? node?.inputs[0] : undefined;
+  }
+  return undefined;
+}
+
 /** Longest chain of Transpose, Cast and Identity that is followed; exporters write one or two. */
 const LONGEST_PATH = 8;
 

@@ -38,17 +38,18 @@ export function findAttribute(node: Node, name: string): onnx.IAttributeProto | 
   return node.proto.attribute?.find((attribute) => attribute.name === name);
 }
 
-/** Integer attribute, or `absent` when the node does not state it. */
+/** Integer attribute, or `absent` when the node does not state it. A stated one without a value is 0. */
 export function intAttribute(node: Node, name: string, absent: number): number {
-  const value = findAttribute(node, name)?.i;
-  return value === undefined || value === null
+  const attribute = findAttribute(node, name);
+  return attribute === undefined
     ? absent
-    : longToNumber(value, `attribute "${name}" of node "${node.label}"`);
+    : longToNumber(attribute.i, `attribute "${name}" of node "${node.label}"`);
 }
 
-/** Float attribute, or `absent` when the node does not state it. */
+/** Float attribute, or `absent` when the node does not state it. A stated one without a value is 0. */
 export function floatAttribute(node: Node, name: string, absent: number): number {
-  return findAttribute(node, name)?.f ?? absent;
+  const attribute = findAttribute(node, name);
+  return attribute === undefined ? absent : (attribute.f ?? 0);
 }
 
 /** Integer list, or undefined when the node does not state it. */

@@ -106,6 +106,30 @@ export function removeDead(model: Model): Removed {
   return { nodes, initializers };
 }
 
+/**
+ * Takes out those of `values` that nothing reads any more, and whatever only they needed. What the rest of the model
+ * had unread before stays: an edit cleans up after itself, not after others.
+ */
+export function removeUnread(model: Model, values: Iterable<Value | undefined>): void {
+  const held = namesHeldElsewhere(model);
+  const isUnread = (value: Value) =>
+    value.consumers.size === 0 &&
+    !value.isGraphOutput &&
+    !value.isGraphInput &&
+    !held.has(value.name);
+  const pending = [...values];
+  while (pending.length > 0) {
+    const value = pending.pop();
+    if (value === undefined || !isUnread(value)) continue;
+    const node = value.producer;
+    if (value.tensor !== undefined) value.graph.removeInitializer(value);
+    if (node === undefined || node.subgraphs.length > 0) continue;
+    if (node.outputs.some((output) => output !== undefined && !isUnread(output))) continue;
+    pending.push(...node.inputs);
+    node.graph.removeNodes(new Set([node]));
+  }
+}
+
 /** Throws nothing: lists the nodes of all graphs that read a value produced by a later node of the same graph. */
 export function misorderedNodes(model: Model): Node[] {
   const found: Node[] = [];

@@ -109,13 +109,14 @@ async function runSteps(
   gates: StreamingGates,
 ): Promise<StepReport[]> {
   const reports: StepReport[] = [];
+  const wasOrdered = misorderedNodes(opened.model).length === 0;
   for (const { surgery: name, options } of recipe.steps) {
     const surgery = findSurgery(name);
     reports.push({ surgery: surgery.name, ...(await surgery.run(opened.model, options, gates)) });
   }
-  const misordered = misorderedNodes(opened.model);
-  if (misordered.length > 0) {
-    throw new Error(`recipe ${recipe.name} left node "${misordered[0]?.label}" before its inputs`);
+  const [misordered] = misorderedNodes(opened.model);
+  if (wasOrdered && misordered !== undefined) {
+    throw new Error(`recipe ${recipe.name} left node "${misordered.label}" before its inputs`);
   }
   return reports;
 }

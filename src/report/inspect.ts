@@ -163,7 +163,7 @@ export function inspectModel(path: string, component?: string): InspectReport {
   using opened = openModel(resolved.path);
   const { model } = opened;
   const head = findHead(model)?.linear;
-  const embedding = findEmbedding(model, head?.n);
+  const embedding = findEmbedding(model, head);
   const files = fileUses(opened);
   const operators = new Map<string, number>();
   let nodes = 0;

@@ -127,6 +127,17 @@ export function quantizeParameters(
   };
 }
 
+/** Who still reads a float weight after it was quantized, as the end of a sentence; empty when it is gone. */
+export function floatRemainder(source: Value): string {
+  const [reader, ...others] = source.consumers.keys();
+  if (reader !== undefined) {
+    const more = others.length === 0 ? '' : ` and ${others.length} more`;
+    return `; the float weight stays for ${reader.label}${more}`;
+  }
+  if (source.isGraphOutput) return '; the float weight stays, it is an output';
+  return '';
+}
+
 /** Carries what a node says about itself (metadata, doc string, unknown fields) to the node that replaces it. */
 export function inheritAnnotations(from: Node, to: Node): void {
   const { docString, metadataProps, $unknowns } = from.proto;

@@ -2,6 +2,7 @@
 
 import type { FloatTypeCode, WeightLayout } from '../kernels/kernel.ts';
 import type { FileRange } from '../model/tensor-data.ts';
+import type { PackedRows } from './packed-rows.ts';
 
 /** A stored float matrix of `n` rows of `k` elements; `columns` when it is stored [k, n]. */
 export interface FloatTable {
@@ -47,7 +48,7 @@ export interface Gates {
   compareTables(a: FloatTable, b: FloatTable): Promise<Comparison>;
   /** Is a stored quantized table the nearest encoding of a float one? See native/kernels/kernels.h for the rule. */
   checkEncoding(table: FloatTable, stored: StoredTable): Promise<EncodingCheck>;
-  /** Do two byte ranges of equal length hold the same bytes? */
-  compareRanges(a: FileRange, b: FileRange): Promise<Comparison>;
+  /** Do two byte ranges of equal length hold the same bytes? With `rows`, padding within them is not compared. */
+  compareRanges(a: FileRange, b: FileRange, rows?: PackedRows): Promise<Comparison>;
   readonly bytesRead: number;
 }

@@ -11,8 +11,10 @@
 import { type Embedding, findEmbedding } from '../anatomy/embedding.ts';
 import { findHead } from '../anatomy/head.ts';
 import type { QuantizeParameters } from '../kernels/kernel.ts';
+import { removeUnread } from '../model/liveness.ts';
 import {
   blockwiseOptions,
+  floatRemainder,
   quantizableWeight,
   quantizedInitializers,
   quantizeParameters,
@@ -59,7 +61,7 @@ export default defineSurgery({
     bits: choice([4, 8], { default: 8, help: 'bits per element' }),
   },
   apply(model, options) {
-    const embedding = findEmbedding(model, findHead(model)?.linear.n);
+    const embedding = findEmbedding(model, findHead(model)?.linear);
     if (embedding?.kind !== 'float') return nothing([describeMissing(embedding)]);
     const declined = (reason: string) => nothing([{ node: embedding.node.label, reason }]);
     const weight = quantizableWeight(embedding.table);
@@ -84,14 +86,14 @@ export default defineSurgery({
     );
     const { source } = embedding.table;
     const table = quantizedInitializers(model, { source, range: weight.range }, parameters, 'flat');
-    const changes: Change[] = [];
-    for (const node of lookupsOf(model, embedding)) {
-      changes.push({
-        node: node.label,
-        what: `${parameters.bits}-bit table [${parameters.n}, ${parameters.k}]`,
-      });
-      replaceByGatherBlockQuantized(model, node, table, parameters);
-    }
+    const lookups = lookupsOf(model, embedding);
+    const labels = lookups.map((node) => node.label);
+    const tables = lookups.map((node) => node.inputs[0]);
+    for (const node of lookups) replaceByGatherBlockQuantized(model, node, table, parameters);
+    removeUnread(model, tables);
+    const { bits, n, k } = parameters;
+    const what = `${bits}-bit table [${n}, ${k}]${floatRemainder(source)}`;
+    const changes: Change[] = labels.map((node) => ({ node, what }));
     return { changes, declined: [], warnings };
   },
 });

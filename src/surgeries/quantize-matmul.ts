@@ -7,9 +7,11 @@
  */
 
 import { describeLinear, type FloatLinear } from '../anatomy/linear.ts';
+import { removeUnread } from '../model/liveness.ts';
 import type { Value } from '../model/value.ts';
 import {
   blockwiseOptions,
+  floatRemainder,
   type QuantizedValues,
   quantizableWeight,
   quantizedInitializers,
@@ -49,7 +51,8 @@ export default defineSurgery({
   apply(model, options) {
     const include = new NodeSelector(model, options.include);
     const exclude = new NodeSelector(model, options.exclude);
-    const changes: Change[] = [];
+    const done: { readonly label: string; readonly what: string; readonly source: Value }[] = [];
+    const weights = new Set<Value>();
     const declined: Decline[] = [];
     const warnings: string[] = [];
     const made = {
@@ -63,8 +66,7 @@ export default defineSurgery({
       if (exclude.matches(node) || linear.kind === 'quantized') continue;
       const decline = (reason: string) => declined.push({ node: node.label, reason });
       if (linear.kind === 'none') {
-        // Products of two activations (attention scores) are not weights: nothing to report.
-        if (linear.reason !== 'its right-hand side is not a constant') decline(linear.reason);
+        if (!linear.isProduct) decline(linear.reason);
         continue;
       }
       const weight = quantizableWeight(linear.weight);
@@ -79,12 +81,20 @@ export default defineSurgery({
         made[linear.layout].get(source) ??
         quantizedInitializers(model, { source, range: weight.range }, parameters, 'blocks');
       made[linear.layout].set(source, table);
-      replaceByMatMulNBits(model, node, table, parameters, options);
-      changes.push({
-        node: node.label,
+      const [, input] = node.inputs;
+      if (input !== undefined) weights.add(input);
+      done.push({
+        label: node.label,
         what: `${parameters.bits}-bit weight [${parameters.n}, ${parameters.k}]`,
+        source,
       });
+      replaceByMatMulNBits(model, node, table, parameters, options);
     }
+    removeUnread(model, weights);
+    const changes: Change[] = done.map(({ label, what, source }) => ({
+      node: label,
+      what: what + floatRemainder(source),
+    }));
     warnings.push(...include.warnings('include'), ...exclude.warnings('exclude'));
     if (options.bits === 8 && options.accuracyLevel !== 4 && changes.length > 0) {
       warnings.push(

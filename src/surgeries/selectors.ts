@@ -38,7 +38,8 @@ export class NodeSelector {
           hint: suggestion(text, ROLES),
         });
       }
-      const target = role === '@head' ? findHead(model)?.linear.node : findEmbedding(model)?.node;
+      const head = findHead(model)?.linear;
+      const target = role === '@head' ? head?.node : findEmbedding(model, head)?.node;
       return { text, matches: (node) => node === target };
     });
   }

@@ -6,6 +6,7 @@ import type { QuantizedTable } from '../anatomy/quantized-table.ts';
 import { ceilDiv } from '../bytes.ts';
 import { DType, dtypeLabel } from '../dtypes.ts';
 import { intAttribute } from '../model/attributes.ts';
+import { removeUnread } from '../model/liveness.ts';
 import type { Model } from '../model/model.ts';
 import type { Node } from '../model/node.ts';
 import { Tensor } from '../model/tensor.ts';
@@ -68,10 +69,12 @@ function viewAs(
   dims: readonly number[],
   before: Node,
 ): Value {
-  if (sameDims(stored.tensor.dims, dims)) return stored.value;
+  // The output of a Constant node may stand behind `before`; a tensor of its own over the same bytes never does.
+  const isInitializer = stored.value.producer === undefined;
+  if (isInitializer && sameDims(stored.tensor.dims, dims)) return stored.value;
   const { graph } = stored.value;
   const name = model.names.claim(`${stored.value.name}_${dims.length === 3 ? 'blocks' : 'rows'}`);
-  if (options.tieStyle === 'range') {
+  if (options.tieStyle === 'range' || !isInitializer) {
     return graph.createInitializer(
       name,
       Tensor.create(stored.tensor.dtype, dims, stored.tensor.data),
@@ -154,7 +157,9 @@ export async function tieToEmbedding(
   }
   if (reason !== undefined) return { reason };
   const values = tableValues(work, table, 'blocks', linear.node);
+  const unread = linear.node.inputs.slice(1);
   replaceByMatMulNBits(work.model, linear.node, values, geometry(table), work.options);
+  removeUnread(work.model, unread);
   return { what: `reads the embedding's ${table.bits}-bit table` };
 }
 
@@ -192,9 +197,11 @@ export async function tieFloatEmbedding(
   if (reason !== undefined) return { reason };
   const lookups = lookupsOf(work.model, embedding);
   const values = tableValues(work, table, 'flat', embedding.node);
+  const unread = lookups.map((node) => node.inputs[0]);
   for (const node of lookups) {
     replaceByGatherBlockQuantized(work.model, node, values, geometry(table));
   }
+  removeUnread(work.model, unread);
   return { what: `its ${table.bits}-bit table is read by the embedding` };
 }
 
@@ -237,6 +244,8 @@ export async function tieFloatCopies(
     node.graph.insertBefore(node, transpose);
     weight = transpose.outputs[0] ?? weight;
   }
+  const [, copy] = node.inputs;
   node.setInput(1, weight);
+  removeUnread(model, [copy]);
   return { what: "reads the embedding's table" };
 }

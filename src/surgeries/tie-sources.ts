@@ -2,10 +2,12 @@
 
 import type { QuantizedTable } from '../anatomy/quantized-table.ts';
 import type { ConstantView } from '../anatomy/weight.ts';
+import { ceilDiv } from '../bytes.ts';
 import type { WeightLayout } from '../kernels/kernel.ts';
 import type { TensorData } from '../model/tensor-data.ts';
 import { BLOCK_SIZES, isFloatType, quantizableWeight } from './blockwise.ts';
 import type { Comparison, EncodingCheck, FloatTable, Gates, StoredTable } from './gates.ts';
+import { comparePacked, type PackedRows, paddedRows } from './packed-rows.ts';
 
 /** The float table a quantized one is being made from in this run; undefined when it came quantized. */
 export function floatSource(table: QuantizedTable): FloatTable | undefined {
@@ -124,20 +126,43 @@ async function storedPairReason(
   if ((a.zeroPoints === undefined) !== (b.zeroPoints === undefined)) {
     return 'only one of head and embedding has zero points';
   }
+  const kBlocks = ceilDiv(a.k, a.blockSize);
   const pairs = [
-    ['codes', a.codes.tensor.data, b.codes.tensor.data],
-    ['scales', a.scales.tensor.data, b.scales.tensor.data],
-    ['zero points', a.zeroPoints?.tensor.data, b.zeroPoints?.tensor.data],
+    ['codes', a.codes.tensor.data, b.codes.tensor.data, undefined],
+    ['scales', a.scales.tensor.data, b.scales.tensor.data, undefined],
+    // Quantizers fill the unused half of an odd row's last byte as they please.
+    [
+      'zero points',
+      a.zeroPoints?.tensor.data,
+      b.zeroPoints?.tensor.data,
+      paddedRows(kBlocks, a.bits),
+    ],
   ] as const;
-  for (const [role, left, right] of pairs) {
+  for (const [role, left, right, rows] of pairs) {
     if (left === undefined || right === undefined || sameData(left, right)) continue;
-    if (left.kind !== 'range' || right.kind !== 'range' || left.byteLength !== right.byteLength) {
-      return `the ${role} of head and embedding cannot be compared`;
-    }
-    const { different, compared } = await gates.compareRanges(left, right);
+    const result = await compareData(left, right, rows, gates);
+    if (result === undefined) return `the ${role} of head and embedding cannot be compared`;
+    const { different, compared } = result;
     if (different > 0) {
       return `not tied: ${different} of ${compared} bytes of the ${role} of head and embedding differ`;
     }
   }
   return undefined;
+}
+
+async function compareData(
+  a: TensorData,
+  b: TensorData,
+  rows: PackedRows | undefined,
+  gates: Gates,
+): Promise<Pick<Comparison, 'compared' | 'different'> | undefined> {
+  if (a.kind === 'range' && b.kind === 'range' && a.byteLength === b.byteLength) {
+    return gates.compareRanges(a, b, rows);
+  }
+  if (a.kind !== 'inline' || b.kind !== 'inline') return undefined;
+  if (a.bytes.byteLength !== b.bytes.byteLength) return undefined;
+  return {
+    compared: a.bytes.byteLength,
+    different: comparePacked(a.bytes, b.bytes, rows).different,
+  };
 }

@@ -46,7 +46,7 @@ export default defineSurgery({
   },
   async apply(model, options, gates) {
     const head = findHead(model);
-    const embedding = findEmbedding(model, head?.linear.n);
+    const embedding = findEmbedding(model, head?.linear);
     if (head === undefined) {
       return decline(
         'head',
