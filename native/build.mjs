@@ -56,10 +56,11 @@ function modified(path) {
 }
 
 /**
- * Runs the compiler; resolves when it succeeded.
+ * Runs the compiler to make `what`; resolves when it succeeded.
+ * @param {string} what
  * @param {string[]} args
  */
-function compile(args) {
+function compile(what, args) {
   return new Promise((done, fail) => {
     const child = spawn(compiler, args, {
       stdio: ['ignore', 'inherit', strict ? 'inherit' : 'pipe'],
@@ -72,7 +73,7 @@ function compile(args) {
     child.on('close', (code) => {
       const first = messages.split('\n').find((line) => line.includes('error')) ?? '';
       if (code === 0) done(undefined);
-      else fail(new Error(`${compiler} failed on ${args.at(-1)} ${first}`.trim()));
+      else fail(new Error(`${compiler} cannot make ${what} ${first}`.trim()));
     });
   });
 }
@@ -116,13 +117,19 @@ async function build() {
   const worker = async () => {
     for (let source = queue.shift(); source !== undefined; source = queue.shift()) {
       const temporary = `${objectOf(source)}.${process.pid}`;
-      await compile([...flags, '-c', '-o', temporary, join(root, source)]);
+      await compile(source, [...flags, '-c', '-o', temporary, join(root, source)]);
       renameSync(temporary, objectOf(source));
     }
   };
   await Promise.all(Array.from({ length: availableParallelism() }, worker));
   const temporary = `${target}.${process.pid}`;
-  await compile([...linkFlags, '-pthread', '-o', temporary, ...sources.map(objectOf)]);
+  await compile('lathe.node', [
+    ...linkFlags,
+    '-pthread',
+    '-o',
+    temporary,
+    ...sources.map(objectOf),
+  ]);
   renameSync(temporary, target);
   process.stderr.write(`built ${target}\n`);
 }

@@ -40,6 +40,17 @@ export interface NativeProgram {
   readonly isa: string;
 }
 
+/** QuantizeParameters of src/kernels/kernel.ts, which lies above this file. */
+export interface NativeQuantizeParameters {
+  readonly type: number;
+  readonly bits: number;
+  readonly blockSize: number;
+  readonly symmetric: boolean;
+  readonly layout: string;
+  readonly n: number;
+  readonly k: number;
+}
+
 /** A run in progress: an opaque handle for `progress` and `cancel`. */
 export type NativeRun = { readonly __run: unique symbol };
 
@@ -85,10 +96,13 @@ export interface NativeAddon {
   progress(run: NativeRun): number;
   /** Makes every thread stop before its next tile; the promise then resolves with `cancelled`. */
   cancel(run: NativeRun): void;
-  /** Quantizes one whole tensor in memory on this thread: for tests. Index of the first non-finite element or -1. */
+  /**
+   * Quantizes one whole tensor in memory on this thread with the kernels of `isa`: for tests. Columns are one strip.
+   * Gives the index, in source order, of the first non-finite element, or -1.
+   */
   quantizeBuffer(
     isa: string,
-    job: Float64Array,
+    parameters: NativeQuantizeParameters,
     source: Uint8Array,
     codes: Uint8Array,
     scales: Uint8Array,
@@ -111,7 +125,8 @@ interface Loaded {
   readonly status: NativeStatus;
 }
 
-const BORDER_VERSION = 1;
+// kBorderVersion in native/addon.cc.
+const BORDER_VERSION = 2;
 
 let loaded: Loaded | undefined;
 
