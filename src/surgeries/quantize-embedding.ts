@@ -70,8 +70,9 @@ export default defineSurgery({
     if (typeof blocks === 'string') return declined(blocks);
     const warnings: string[] = [];
     if (blocks.blockSize !== options.blockSize) {
+      const count = options.bits === 4 && !options.symmetric ? 'an even' : 'a whole';
       warnings.push(
-        `the embedding has blocks of ${blocks.blockSize}: ${embedding.hiddenSize} columns do not make an even number of blocks of ${options.blockSize}`,
+        `the embedding has blocks of ${blocks.blockSize}: ${embedding.hiddenSize} columns do not make ${count} number of blocks of ${options.blockSize}`,
       );
     }
     if (blocks.symmetric && !options.symmetric) {

@@ -2,12 +2,13 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { DType } from '../../src/dtypes.ts';
 import { asNumbers, type HostTensor } from '../../src/evaluate/host-tensor.ts';
 import { openSession } from '../../src/evaluate/session.ts';
 import { type OpenedModel, openModel } from '../../src/external-data/open-model.ts';
 import { onnx } from '../../src/proto/onnx.js';
 import { parseModelText, type TextModel } from './model-text.ts';
-import type { KnownTensor } from './tensor-values.ts';
+import { encodeNumbers, type KnownTensor, randomNumbers } from './tensor-values.ts';
 
 /** How {@link writeModel} stores a model. */
 export interface WriteModelOptions {
@@ -114,4 +115,26 @@ export function relativeError(actual: HostTensor, expected: HostTensor): number 
     largest = Math.max(largest, Math.abs(b[index] as number));
   }
   return worst === 0 ? 0 : worst / largest;
+}
+
+/** Something to feed every declared input with: symbols are 4, ids walk through 512, floats are random. */
+export async function declaredFeeds(path: string): Promise<Record<string, HostTensor>> {
+  const session = await openSession(path, { threads: 1 });
+  await session.close();
+  return Object.fromEntries(
+    session.inputs.map(({ name, type, shape }, index) => {
+      const dims = shape.map((dim) => (typeof dim === 'number' ? dim : 4));
+      const count = dims.reduce((product, dim) => product * dim, 1);
+      const numbers = randomNumbers(count, index + 17);
+      if (type === 'int64') {
+        const ids = BigInt64Array.from({ length: count }, (_, at) => BigInt((at * 37 + 11) % 512));
+        return [name, { type, dims, data: ids }];
+      }
+      if (type === 'bool') return [name, { type, dims, data: new Uint8Array(count).fill(1) }];
+      const bytes = encodeNumbers(type === 'float16' ? DType.FLOAT16 : DType.FLOAT, numbers);
+      const data =
+        type === 'float16' ? new Uint16Array(bytes.buffer) : new Float32Array(bytes.buffer);
+      return [name, { type, dims, data }];
+    }),
+  );
 }

@@ -81,7 +81,7 @@ class Printer {
     const text = `${name}: ${dtypeLabel(tensor.dtype)}[${tensor.dims.join(', ')}]`;
     const { data } = tensor;
     if (data.kind === 'inline' && tensor.dtype === 7) {
-      const values = new BigInt64Array(data.bytes.slice().buffer);
+      const values = new BigInt64Array(Uint8Array.from(data.bytes).buffer);
       return `${text} = list(${values.join(', ')})`;
     }
     if (data.kind !== 'range') return text;
