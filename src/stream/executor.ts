@@ -9,7 +9,11 @@ import type { Program } from './program.ts';
 import { isTileFailure, type TileRun } from './tile-run.ts';
 import { runInTypeScript } from './typescript-executor.ts';
 
-/** How source files are read: `mmap` maps contiguous tiles (addon only), `pread` copies them; `auto` is `pread`. */
+/**
+ * How source files are read. `pread` copies into working memory. `mmap` maps the window a tile needs where that is
+ * one run of bytes, and only in the addon. `auto` is `pread`: it takes as much processor time as `mmap`, within a few
+ * per cent, and a file that shrinks meanwhile ends in an error, not in the death of the process.
+ */
 export type IoMode = 'auto' | 'mmap' | 'pread';
 
 /** How to run a program. */

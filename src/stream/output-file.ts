@@ -1,6 +1,6 @@
 /** Files that are being written. */
 
-import { closeSync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, ftruncateSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { fromSystemError, hasErrno, UsageError } from '../errors.ts';
 import { loadNative } from '../native.ts';
 import type { OutputFile } from './program.ts';
@@ -8,7 +8,7 @@ import type { OutputFile } from './program.ts';
 /**
  * Creates a file of `byteLength` bytes that does not exist yet, with its blocks reserved where the file system can
  * do that: a full disk is then met before anything is written. Throws a UsageError when the path exists and a
- * ResourceError when the disk is full.
+ * ResourceError when the disk is full; the file is then removed again.
  */
 export function createOutput(path: string, byteLength: number): OutputFile {
   let fd: number;
@@ -26,6 +26,7 @@ export function createOutput(path: string, byteLength: number): OutputFile {
     else ftruncateSync(fd, byteLength);
   } catch (error) {
     closeSync(fd);
+    unlinkSync(path);
     throw fromSystemError(error, `reserving ${byteLength} bytes for ${path}`);
   }
   return { fd, path };

@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { closeSync, openSync, statSync, truncateSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CancelledError, FormatError, ResourceError } from '../../src/errors.ts';
@@ -7,7 +6,7 @@ import type { FileRange } from '../../src/model/tensor-data.ts';
 import { runProgram } from '../../src/stream/executor.ts';
 import type { OutputFile } from '../../src/stream/program.ts';
 import { ProgramBuilder } from '../../src/stream/program-builder.ts';
-import { executors, noise, ScratchFiles } from './scratch-files.ts';
+import { executors, noise, ScratchFiles, withFileSizeLimit } from './scratch-files.ts';
 import { randomWeight } from './weights.ts';
 
 const BUDGET = { memoryBytes: 1 << 20, threads: 3 };
@@ -56,19 +55,14 @@ describe.each(executors)('%s executor', (executor) => {
   });
 
   test('a limit on the file size is met where it lies', async () => {
-    const limit = (bytes: number | 'unlimited') =>
-      spawnSync('prlimit', [`--pid=${process.pid}`, `--fsize=${bytes}:`]).status;
     const file = files.output(0);
     const program = copyProgram(files.source(noise(3_000_000, 1)), file);
-    expect(limit(2_000_000)).toBe(0);
-    try {
-      await expect(runProgram(program, { executor })).rejects.toMatchObject({
+    await withFileSizeLimit(2_000_000, () =>
+      expect(runProgram(program, { executor })).rejects.toMatchObject({
         code: 'ERR_NO_SPACE',
         message: `writing ${file.path} at byte 2000000: file too large for this file system or limit`,
-      });
-    } finally {
-      limit('unlimited');
-    }
+      }),
+    );
   });
 
   test.each(['pread', 'mmap'] as const)('a source that shrank is named, read by %s', async (io) => {

@@ -1,5 +1,6 @@
 /** Real files in a directory of their own, for tests of the stream room. */
 
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -59,4 +60,16 @@ export function noise(byteLength: number, seed: number): Uint8Array {
     bytes[i] = state >>> 24;
   }
   return bytes;
+}
+
+/** Lets this process write files up to `bytes` long while `work` runs: the disk is full wherever one likes. */
+export async function withFileSizeLimit(bytes: number, work: () => unknown): Promise<void> {
+  const limit = (value: number | 'unlimited') =>
+    spawnSync('prlimit', [`--pid=${process.pid}`, `--fsize=${value}:`]).status;
+  if (limit(bytes) !== 0) throw new Error('prlimit failed');
+  try {
+    await work();
+  } finally {
+    limit('unlimited');
+  }
 }
