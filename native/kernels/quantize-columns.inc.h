@@ -18,7 +18,7 @@ constexpr int64_t kMaxStoredBlocks = kStoredRows / 16;
 template <int kBits>
 struct Collected {
   Ints words[kMaxBlockSize * kBits / 32];
-  alignas(64) uint8_t scales[kMaxStoredBlocks][kLanes * 4];
+  alignas(64) uint8_t scales[kMaxStoredBlocks][kRegisterBytes];
   alignas(64) int32_t zeroPoints[kMaxStoredBlocks][kLanes];
 };
 
@@ -47,8 +47,10 @@ inline void stage(const uint8_t* src, int64_t rowStride, int64_t rows, int64_t b
   Ints low[kRegisters], high[kRegisters];
   for (int i = 0; i < kRegisters; i++) low[i] = high[i] = ordered<kType>(loadInts(src + i * kRegisterBytes));
   for (int64_t row = 0; row < rows; row++) {
+    const uint8_t* const from = src + row * rowStride;
+    __builtin_prefetch(from + kLineBytes);  // the next line of columns; past the end it does nothing
     for (int i = 0; i < kRegisters; i++) {
-      const Ints x = loadInts(src + row * rowStride + i * kRegisterBytes);
+      const Ints x = loadInts(from + i * kRegisterBytes);
       storeInts(to->lines + row * kLineBytes + i * kRegisterBytes, x);
       watch->elements(x);
       low[i] = lower<kType>(low[i], ordered<kType>(x));
@@ -106,38 +108,67 @@ inline void quantizeStaged(const QuantizeParams& params, const Staged& staged, i
   if (rows < params.blockSize) clearPastEnd<kBits>(words, rows, params.blockSize);
 }
 
-// Writes what `lanes` channels have collected: `blocks` blocks, the first of which is block `first` of the strip.
-template <FloatType kType, int kBits>
-inline void storeCollected(const QuantizeParams& params, const Collected<kBits>& from, int64_t first, int64_t blocks,
-                           int lanes, int64_t channel, const QuantizeOutput& out) {
-  const int64_t blob = params.blockSize * kBits / 8;
-  uint8_t* codes = out.codes + channel * out.codesStride + first * blob;
-  const int64_t words = blocks * blob / 4;
-  int64_t word = 0;
-  for (; word + kLanes <= words; word += kLanes) {
-    storeTransposed(from.words + word, codes + word * 4, out.codesStride, lanes);
-  }
-  if (word < words) {
-    Ints square[kLanes] = {};
-    for (int i = 0; i < words - word; i++) square[i] = from.words[word + i];
-    alignas(64) uint8_t transposed[kLanes * kLanes * 4];
-    storeTransposed(square, transposed, kLanes * 4, kLanes);
-    for (int lane = 0; lane < lanes; lane++) {
-      __builtin_memcpy(codes + lane * out.codesStride + word * 4, transposed + lane * kLanes * 4, (words - word) * 4);
-    }
-  }
+// Writes the scales and zero points of storeCollected. kBlocks is the number of blocks when it is known beforehand,
+// else 0: the loops over them are most of the work.
+template <FloatType kType, int kBits, int kBlocks>
+inline void storeScales(const QuantizeParams& params, const Collected<kBits>& from, int64_t first, int64_t count,
+                        int lanes, int64_t channel, const QuantizeOutput& out) {
   constexpr int64_t kBytes = kElementBytes<kType>;
+  const int64_t blocks = kBlocks == 0 ? count : kBlocks;
   for (int lane = 0; lane < lanes; lane++) {
-    uint8_t* scales = out.scales + (channel + lane) * out.scalesStride + first * kBytes;
+    uint8_t* const scales = out.scales + (channel + lane) * out.scalesStride + first * kBytes;
     for (int64_t block = 0; block < blocks; block++) {
       __builtin_memcpy(scales + block * kBytes, from.scales[block] + lane * kBytes, kBytes);
     }
   }
   if (params.symmetric) return;
   for (int lane = 0; lane < lanes; lane++) {
-    int32_t zeroPoints[kMaxStoredBlocks];
-    for (int64_t block = 0; block < blocks; block++) zeroPoints[block] = from.zeroPoints[block][lane];
-    storeZeroPoints(kBits, out.zeroPoints + (channel + lane) * out.zeroPointsStride, first, blocks, zeroPoints);
+    uint8_t* const zeroPoints = out.zeroPoints + (channel + lane) * out.zeroPointsStride;
+    int32_t codes[kMaxStoredBlocks];
+    for (int64_t block = 0; block < blocks; block++) codes[block] = from.zeroPoints[block][lane];
+    if constexpr (kBlocks == 0) {
+      storeZeroPoints(kBits, zeroPoints, first, blocks, codes);
+    } else {  // `first` is even here
+      uint32_t packed = 0;
+      for (int block = 0; block < kBlocks; block++) packed |= static_cast<uint32_t>(codes[block]) << (block * kBits);
+      __builtin_memcpy(zeroPoints + first * kBits / 8, &packed, kBlocks * kBits / 8);
+    }
+  }
+}
+
+// Writes what `lanes` channels have collected: `blocks` blocks, the first of which is block `first` of the strip.
+template <FloatType kType, int kBits>
+inline void storeCollected(const QuantizeParams& params, const Collected<kBits>& from, int64_t first, int64_t blocks,
+                           int lanes, int64_t channel, const QuantizeOutput& out) {
+  const int64_t blob = params.blockSize * kBits / 8;
+  uint8_t* codes = out.codes + channel * out.codesStride + first * blob;
+  const int64_t byteLength = blocks * blob;
+  constexpr int64_t kLineWords = kLineBytes / 4;
+  for (int64_t done = 0; done < byteLength; done += kLineBytes) {
+    const Ints* const words = from.words + done / 4;
+    const int64_t wanted = byteLength - done < kLineBytes ? byteLength - done : kLineBytes;
+    if (kLanes == kLineWords && wanted == kLineBytes) {
+      storeTransposed(words, codes + done, out.codesStride, lanes);
+      continue;
+    }
+    // A line is put together first: its parts would come far apart, when it may have left the cache again.
+    alignas(64) uint8_t lines[kLanes * kLineBytes];
+    for (int64_t word = 0; word < kLineWords; word += kLanes) {
+      storeTransposed(words + word, lines + word * 4, kLineBytes, kLanes);
+    }
+    for (int lane = 0; lane < lanes; lane++) {
+      uint8_t* const to = codes + lane * out.codesStride + done;
+      if (wanted == kLineBytes) {
+        __builtin_memcpy(to, lines + lane * kLineBytes, kLineBytes);
+      } else {
+        __builtin_memcpy(to, lines + lane * kLineBytes, wanted);
+      }
+    }
+  }
+  if (blocks == kStoredRows / 32 && params.blockSize == 32) {
+    storeScales<kType, kBits, kStoredRows / 32>(params, from, first, blocks, lanes, channel, out);
+  } else {
+    storeScales<kType, kBits, 0>(params, from, first, blocks, lanes, channel, out);
   }
 }
 
@@ -151,7 +182,7 @@ ElementIndex quantizeColumnsOf(const QuantizeParams& params, const uint8_t* src,
   const int64_t storedBlocks = blockSize < kStoredRows ? kStoredRows / blockSize : 1;
   const int64_t blocks = (rows + blockSize - 1) / blockSize;
   Staged staged;
-  Collected<kBits> collected[kVectors];
+  Collected<kBits> collected[kVectors] = {};
   Watch<kType> watch = {broadcastInt(0), broadcastInt(0)};
   for (int64_t column = 0; column < columns; column += kLineColumns) {
     const int64_t used = columns - column < kLineColumns ? columns - column : kLineColumns;

@@ -167,7 +167,9 @@ inline void storeTransposed(const Ints* words, uint8_t* to, int64_t stride, int 
     columns[j + 8] = _mm512_shuffle_i32x4(evenLow, evenHigh, 0xdd);
     columns[j + 12] = _mm512_shuffle_i32x4(oddLow, oddHigh, 0xdd);
   }
-  for (int lane = 0; lane < lanes; lane++) _mm512_storeu_si512(to + lane * stride, columns[lane]);
+  for (int lane = 0; lane < kLanes; lane++) {
+    if (lane < lanes) storeInts(to + lane * stride, columns[lane]);
+  }
 }
 
 }  // namespace

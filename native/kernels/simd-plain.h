@@ -75,6 +75,14 @@ inline Ints orderKeys(Ints x) {
   const Shorts shorts = reinterpret_cast<Shorts>(x);
   return reinterpret_cast<Ints>(shorts ^ ((shorts >> 15) & reinterpret_cast<Shorts>(broadcastInt(0x7fff7fff))));
 }
+#if defined(__SSE2__)
+inline Ints minKeys(Ints a, Ints b) {
+  return reinterpret_cast<Ints>(_mm_min_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
+}
+inline Ints maxKeys(Ints a, Ints b) {
+  return reinterpret_cast<Ints>(_mm_max_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
+}
+#else
 inline Ints minKeys(Ints a, Ints b) {
   const Shorts x = reinterpret_cast<Shorts>(a), y = reinterpret_cast<Shorts>(b);
   return reinterpret_cast<Ints>(x < y ? x : y);
@@ -83,6 +91,7 @@ inline Ints maxKeys(Ints a, Ints b) {
   const Shorts x = reinterpret_cast<Shorts>(a), y = reinterpret_cast<Shorts>(b);
   return reinterpret_cast<Ints>(x > y ? x : y);
 }
+#endif
 // The upper 16 bits of each lane, moved down.
 inline Ints upperKeys(Ints x) { return x >> 16; }
 // Stores the lower 16 bits of each lane.
