@@ -28,7 +28,8 @@ export function dataNames(
 ): ((file: SourceFile) => string) | undefined {
   const names = new Map<SourceFile, string>();
   for (const [file, location] of opened.locations) {
-    names.set(file, freeName(renamed(location, inputName, modelName)));
+    const name = renamed(location, inputName, modelName);
+    names.set(file, freeName(name === modelName ? `${modelName}.data` : name));
   }
   const [first] = names.values();
   return first === undefined ? undefined : (file) => names.get(file) ?? first;

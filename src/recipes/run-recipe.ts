@@ -3,6 +3,7 @@
 import { availableParallelism } from 'node:os';
 import { basename, dirname } from 'node:path';
 import { countWeights } from '../anatomy/weight-count.ts';
+import { CancelledError } from '../errors.ts';
 import { type Asset, copyAssets, listAssets } from '../external-data/assets.ts';
 import { outputModelName, stageOutput } from '../external-data/commit.ts';
 import { checkFreeSpace, freeSpace } from '../external-data/disk.ts';
@@ -181,7 +182,7 @@ async function writeOutput(
     const { bytesRead, bytesWritten } = await writePlan(plan, staged.directory, stream);
     await copyAssets(assets, staged.directory);
     opened.files.verifyUnchanged();
-    stream.signal?.throwIfAborted();
+    if (stream.signal?.aborted) throw new CancelledError();
     const data = plan.files.slice(1).map((file) => file.name);
     const { modelPath: path, leftovers } = await staged.commit({ model: modelName, data });
     const warnings = leftovers.map((file) => `${file} could not be removed`);

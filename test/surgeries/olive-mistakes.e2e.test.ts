@@ -9,13 +9,8 @@ import { openModel } from '../../src/external-data/open-model.ts';
 import { dequantize } from '../../src/kernels/dequantize.ts';
 import { decodeFloats } from '../../src/kernels/float-types.ts';
 import type { onnx } from '../../src/proto/onnx.js';
-import {
-  declaredFeeds,
-  type Outputs,
-  relativeError,
-  runModel,
-  type WriteModelOptions,
-} from '../support/model-builder.ts';
+import { expectClose, runBoth } from '../support/compare-runs.ts';
+import type { WriteModelOptions } from '../support/model-builder.ts';
 import {
   initializerBytes,
   isTied,
@@ -35,21 +30,6 @@ function run(
   options: WriteModelOptions = {},
 ): Promise<TextRun> {
   return runText(scratch(), text, steps, options);
-}
-
-async function outputsOf({ input, output }: TextRun): Promise<{ before: Outputs; after: Outputs }> {
-  const feeds = await declaredFeeds(input);
-  return { before: await runModel(input, feeds), after: await runModel(output, feeds) };
-}
-
-async function expectClose(result: TextRun, tolerance: number): Promise<void> {
-  const { before, after } = await outputsOf(result);
-  expect([...after.keys()]).toEqual([...before.keys()]);
-  for (const [name, tensor] of before) {
-    const actual = after.get(name);
-    if (actual === undefined) throw new Error(`no output ${name}`);
-    expect(relativeError(actual, tensor), name).toBeLessThanOrEqual(tolerance);
-  }
 }
 
 interface Shape {
@@ -270,7 +250,7 @@ logits = MatMul(h, u) @head`,
       .replace('output z: fp32[batch, seq, 1024]\n', '');
     const result = await run(text, TIE);
     expect(isTied(result.output)).toBe(true);
-    const { before, after } = await outputsOf(result);
+    const { before, after } = await runBoth(result.input, result.output);
     expect([...after.keys()]).toEqual(['logits', 'first']);
     expect([...before.keys()]).toEqual(['logits', 'first']);
     expect(result.printed).toContain('input attention_mask: int64[batch, seq]');
@@ -346,7 +326,7 @@ present.0.key = Neg(h)
 t = Transpose(E)
 logits = MatMul(h, t)`);
     const result = await run(text, ['quantize-embedding', 'tie-word-embeddings', 'remove-unused']);
-    const { after } = await outputsOf(result);
+    const { after } = await runBoth(result.input, result.output);
     expect([...after.keys()]).toEqual(['logits', 'present.0.key']);
     expect(isTied(result.output)).toBe(true);
   });
