@@ -39,3 +39,8 @@ export function formatTable(
     })
     .join('\n');
 }
+
+/** `1 tensor`, `2 tensors`. */
+export function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}

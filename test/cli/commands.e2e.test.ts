@@ -81,6 +81,7 @@ describe('inspect', () => {
     expect(rows['model']).toBe(`${join(EXAMPLE, 'model.onnx')} (7.80 MiB)`);
     expect(rows['written by']).toBe('mobius 0.1.0; IR 11, ai.onnx 24, com.microsoft 1');
     expect(rows['graph']).toBe('78 nodes, 41 tensors, 4 layers with state');
+    expect(stdout).toMatch(/^ +int64: 1 tensor, 8 B$/m);
     expect(rows['weights']).toBe('4030464 (16.0 bits each)');
     expect(rows['embedding']).toBe('model.embed_tokens.weight [4096, 256] fp16, 2.00 MiB');
     expect(rows['head']).toBe(rows['embedding']);
@@ -110,6 +111,12 @@ describe('inspect', () => {
     expect(stdout).toMatch(/^embedding .* 4-bit, blocks of 32, 592 KiB$/m);
     expect(stdout).not.toContain('to shrink it');
   });
+});
+
+it('inspect suggests a command that a shell understands', () => {
+  writeTiny(join(root, "it's $here"));
+  const { stdout } = cli(['inspect', "it's $here"], { cwd: root });
+  expect(stdout).toContain("to shrink it: onnx-lathe shrink 'it'\\''s $here' -o DIR\n");
 });
 
 describe('shrink', () => {
@@ -290,7 +297,7 @@ describe('evaluate', () => {
     const { status, stdout, stderr } = cli(args);
     expect([status, stderr]).toEqual([0, '']);
     expect(stdout).toMatch(
-      /model\.onnx: perplexity \d+\.\d{3} over 1 windows? of 256 tokens \(255 scored\)\n$/,
+      /model\.onnx: perplexity \d+\.\d{3} over 1 window of 256 tokens \(255 scored\)\n$/,
     );
   });
 

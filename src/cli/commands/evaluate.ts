@@ -4,6 +4,7 @@ import { evaluateModel } from '../../evaluate/perplexity.ts';
 import { resolveModelPath } from '../../external-data/model-path.ts';
 import { note, printJson, printLine } from '../output.ts';
 import { type ProgressMode, progressDisplay } from '../progress.ts';
+import { plural } from '../table.ts';
 
 interface EvaluateFlags {
   readonly tokens: string;
@@ -32,7 +33,7 @@ export async function evaluateCommand(model: string, flags: EvaluateFlags): Prom
     } else {
       for (const text of result.notes) note(text);
       printLine(
-        `${path}: perplexity ${result.perplexity.toFixed(3)} over ${result.windows} windows of ${result.windowTokens} tokens (${result.scoredTokens} scored)`,
+        `${path}: perplexity ${result.perplexity.toFixed(3)} over ${plural(result.windows, 'window')} of ${result.windowTokens} tokens (${result.scoredTokens} scored)`,
       );
     }
     return 0;

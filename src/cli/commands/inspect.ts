@@ -4,12 +4,17 @@ import { basename } from 'node:path';
 import { formatSize } from '../../bytes.ts';
 import { type InspectReport, inspectModel, type TableReport } from '../../report/inspect.ts';
 import { note, printJson, printLine } from '../output.ts';
-import { formatTable } from '../table.ts';
+import { formatTable, plural } from '../table.ts';
 
 function tableLine(role: string, table: TableReport | undefined): string[] {
   if (table === undefined) return [role, 'none found'];
   const { rows, columns, storage, byteLength, tensor } = table;
   return [role, `${tensor} [${rows}, ${columns}] ${storage}, ${formatSize(byteLength)}`];
+}
+
+/** `path` as one word of a shell's command line. */
+function shellWord(path: string): string {
+  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 }
 
 function advice(report: InspectReport): string | undefined {
@@ -36,13 +41,16 @@ function printReport(report: InspectReport, model: string): void {
       ],
       [
         'graph',
-        `${report.nodes} nodes, ${report.tensors} tensors` +
-          (report.layers > 0 ? `, ${report.layers} layers with state` : ''),
+        `${plural(report.nodes, 'node')}, ${plural(report.tensors, 'tensor')}` +
+          (report.layers > 0 ? `, ${plural(report.layers, 'layer')} with state` : ''),
       ],
       ['weights', `${report.weights} (${report.bitsPerWeight.toFixed(1)} bits each)`],
       ...report.types
         .slice(0, 6)
-        .map((use) => ['', `${use.dtype}: ${use.tensors} tensors, ${formatSize(use.byteLength)}`]),
+        .map((use) => [
+          '',
+          `${use.dtype}: ${plural(use.tensors, 'tensor')}, ${formatSize(use.byteLength)}`,
+        ]),
       tableLine('embedding', report.embedding),
       tableLine('head', report.head),
       ['tied', report.tie],
@@ -55,7 +63,8 @@ function printReport(report: InspectReport, model: string): void {
     ]),
   );
   const next = advice(report);
-  if (next !== undefined) printLine(`to shrink it: ${next.replace('<model>', model)}`);
+  if (next !== undefined)
+    printLine(`to shrink it: ${next.replace('<model>', () => shellWord(model))}`);
   for (const warning of report.warnings) note(`warning: ${warning}`);
   if (report.otherModels.length > 0) {
     note(`other models of the package: ${report.otherModels.join(', ')}`);

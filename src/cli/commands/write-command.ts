@@ -9,7 +9,7 @@ import { type RunReport, runRecipe } from '../../recipes/run-recipe.ts';
 import { note, printJson, printLine, printPath, reportError } from '../output.ts';
 import type { WriteFlags } from '../program.ts';
 import { progressDisplay } from '../progress.ts';
-import { formatTable } from '../table.ts';
+import { formatTable, plural } from '../table.ts';
 
 const PHASES = { comparing: 'comparing tables', writing: 'writing' } as const;
 
@@ -29,10 +29,6 @@ function summary(report: RunReport): string {
   const to = `${path} (${formatSize(report.output.byteLength)}${bits})`;
   if (report.dryRun) return `${from} → ${to}; dry run, nothing was written`;
   return `${from} → ${to} in ${formatSeconds(report.seconds)}, peak ${formatSize(report.peakRssBytes)}`;
-}
-
-function plural(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
 /** Declines grouped by reason, so that thirty layers with one reason are one line. */
