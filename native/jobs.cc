@@ -1,5 +1,7 @@
 #include "jobs.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -229,8 +231,15 @@ void Run::Free::operator()(uint8_t* memory) const { free(memory); }
 
 Run::Memory Run::allocate(int64_t byteLength) {
   constexpr size_t kPage = 4096;
-  const size_t length = (static_cast<size_t>(byteLength) / kPage + 1) * kPage;
-  return Memory(static_cast<uint8_t*>(aligned_alloc(kPage, length)));
+  constexpr size_t kHugePage = 2 * 1024 * 1024;
+  const size_t page = static_cast<size_t>(byteLength) >= kHugePage ? kHugePage : kPage;
+  const size_t length = (static_cast<size_t>(byteLength) / page + 1) * page;
+  Memory memory(static_cast<uint8_t*>(aligned_alloc(page, length)));
+#ifdef __linux__
+  // Strips of columns write a line to every channel of a slot, so to thousands of small pages: a third of the time.
+  if (memory != nullptr && page == kHugePage) madvise(memory.get(), static_cast<size_t>(byteLength), MADV_HUGEPAGE);
+#endif
+  return memory;
 }
 
 bool Run::start(int threads, std::function<void()> onFinished) {

@@ -24,7 +24,7 @@ describe('with 64 MiB and two threads', () => {
 
   test('strips stay in the second-level cache', () => {
     const { stripChannels, rows } = cutPanels(work(262144, 2560), budget, 'test');
-    expect(rows).toBe(128);
+    expect(rows).toBe(256);
     expect(stripChannels * rows * 2).toBeLessThanOrEqual(MIB);
     expect(stripChannels * 2).toBeGreaterThanOrEqual(4096);
   });
