@@ -113,8 +113,12 @@ export function buildGraph(
   declareNodes(graph, names);
   for (const info of proto.valueInfo ?? []) {
     const value = graph.values.get(info.name ?? '');
-    if (value === undefined) graph.foreignInfo.add(info);
-    else value.info ??= info;
+    if (value !== undefined) value.info ??= info;
+    else {
+      graph.foreignInfo.add(info);
+      // A new value of this name would have the type that the entry states.
+      names.add(info.name ?? '');
+    }
   }
   connectNodes(graph, resolve, names);
   connectOutputs(graph);

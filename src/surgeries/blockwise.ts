@@ -127,6 +127,14 @@ export function quantizeParameters(
   };
 }
 
+/** What a user should know who asks for an accuracy level of MatMulNBits. */
+export function accuracyWarnings(bits: number, accuracyLevel: number): string[] {
+  if (bits !== 8 || accuracyLevel === 4) return [];
+  return [
+    `accuracy level ${accuracyLevel} at 8 bits: ONNX Runtime on CPU expands the whole weight to fp32 on every run`,
+  ];
+}
+
 /** Who still reads a float weight after it was quantized, as the end of a sentence; empty when it is gone. */
 export function floatRemainder(source: Value): string {
   const [reader, ...others] = source.consumers.keys();
@@ -135,7 +143,8 @@ export function floatRemainder(source: Value): string {
     return `; the float weight stays for ${reader.label}${more}`;
   }
   if (source.isGraphOutput) return '; the float weight stays, it is an output';
-  return '';
+  const isHeld = source.graph.initializers.has(source.name);
+  return isHeld ? '; the float weight stays, an annotation or training names it' : '';
 }
 
 /** Carries what a node says about itself (metadata, doc string, unknown fields) to the node that replaces it. */

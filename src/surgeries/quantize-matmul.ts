@@ -10,6 +10,7 @@ import { describeLinear, type FloatLinear } from '../anatomy/linear.ts';
 import { removeUnread } from '../model/liveness.ts';
 import type { Value } from '../model/value.ts';
 import {
+  accuracyWarnings,
   blockwiseOptions,
   floatRemainder,
   type QuantizedValues,
@@ -96,11 +97,7 @@ export default defineSurgery({
       what: what + floatRemainder(source),
     }));
     warnings.push(...include.warnings('include'), ...exclude.warnings('exclude'));
-    if (options.bits === 8 && options.accuracyLevel !== 4 && changes.length > 0) {
-      warnings.push(
-        `accuracy level ${options.accuracyLevel} at 8 bits: ONNX Runtime on CPU expands the whole weight to fp32 on every run`,
-      );
-    }
+    if (changes.length > 0) warnings.push(...accuracyWarnings(options.bits, options.accuracyLevel));
     return { changes, declined, warnings };
   },
 });

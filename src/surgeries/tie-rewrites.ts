@@ -11,7 +11,7 @@ import type { Model } from '../model/model.ts';
 import type { Node } from '../model/node.ts';
 import { Tensor } from '../model/tensor.ts';
 import type { Value } from '../model/value.ts';
-import { BLOCK_SIZES, type QuantizedValues } from './blockwise.ts';
+import { accuracyWarnings, BLOCK_SIZES, type QuantizedValues } from './blockwise.ts';
 import type { Gates } from './gates.ts';
 import { lookupsOf, replaceByGatherBlockQuantized } from './gather-block-quantized.ts';
 import { replaceByMatMulNBits } from './matmul-nbits.ts';
@@ -160,7 +160,8 @@ export async function tieToEmbedding(
   const unread = linear.node.inputs.slice(1);
   replaceByMatMulNBits(work.model, linear.node, values, geometry(table), work.options);
   removeUnread(work.model, unread);
-  return { what: `reads the embedding's ${table.bits}-bit table` };
+  const what = `reads the embedding's ${table.bits}-bit table`;
+  return { what, warnings: accuracyWarnings(table.bits, work.options.accuracyLevel) };
 }
 
 function scaleReason(dtype: number, table: QuantizedTable): string {

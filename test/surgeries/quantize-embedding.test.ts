@@ -1,0 +1,80 @@
+import { describe, expect, it } from 'vitest';
+import { embeddingBlocks } from '../../src/surgeries/quantize-embedding.ts';
+import { expectClose } from '../support/compare-runs.ts';
+import { runText } from '../support/recipe-run.ts';
+import { useScratchDirectory } from '../support/scratch-directory.ts';
+
+const scratch = useScratchDirectory();
+
+describe('blocks of a table', () => {
+  it.each([
+    // ONNX Runtime up to 1.26 misreads packed zero points of rows with an odd number of blocks.
+    [64, { bits: 4, blockSize: 32, symmetric: false }, { blockSize: 32, symmetric: false }],
+    [96, { bits: 4, blockSize: 32, symmetric: false }, { blockSize: 16, symmetric: false }],
+    [32, { bits: 4, blockSize: 32, symmetric: false }, { blockSize: 16, symmetric: false }],
+    [80, { bits: 4, blockSize: 32, symmetric: false }, { blockSize: 16, symmetric: true }],
+    [16, { bits: 4, blockSize: 32, symmetric: false }, { blockSize: 16, symmetric: true }],
+    [96, { bits: 4, blockSize: 32, symmetric: true }, { blockSize: 32, symmetric: true }],
+    [96, { bits: 8, blockSize: 32, symmetric: false }, { blockSize: 32, symmetric: false }],
+    [96, { bits: 8, blockSize: 64, symmetric: false }, { blockSize: 32, symmetric: false }],
+    [768, { bits: 4, blockSize: 256, symmetric: false }, { blockSize: 128, symmetric: false }],
+  ] as const)('of width %d, wanted %o', (width, wanted, given) => {
+    expect(embeddingBlocks(width, wanted)).toEqual({ ...wanted, ...given });
+  });
+
+  it.each([65, 8, 24])('there are none at width %d', (width) => {
+    expect(embeddingBlocks(width, { bits: 8, blockSize: 32, symmetric: false })).toBe(
+      `its width ${width} is not a multiple of 16`,
+    );
+  });
+});
+
+it.each([
+  ['plain', 'weight E: fp16[1024, 80] = random(1)\ny = Gather(E, ids)'],
+  ['mirrored', 'weight E: fp16[80, 1024] = random(1)\nt = Transpose(E)\ny = Gather(t, ids)'],
+  ['in a Constant node', 'const E: fp16[1024, 80] = random(1)\ny = Gather(E, ids)'],
+  [
+    'read in the graph and in a body',
+    `weight E: fp16[1024, 80] = random(1)
+input c: bool[]
+a = Gather(E, ids)
+b = If(c)
+  then_branch:
+    output t
+    t = Gather(E, ids)
+  else_branch:
+    output e
+    e = Neg(a)
+y = Add(a, b)`,
+  ],
+])('the rows of a table that is %s come out as they were', async (_, body) => {
+  for (const [bits, tolerance] of [
+    [4, 0.15],
+    [8, 0.01],
+  ] as const) {
+    const text = `input ids: int64[batch, seq]\noutput y: fp16[batch, seq, 80]\n${body}\n`;
+    const result = await runText(scratch(`${bits}`), text, [['quantize-embedding', { bits }]]);
+    expect(result.printed).not.toMatch(/[ =]Gather\(/);
+    expect(result.printed).not.toContain('fp16[1024, 80]');
+    await expectClose(result, tolerance);
+  }
+});
+
+it('reads negative ids from the end', async () => {
+  const text = `
+input ids: int64[batch, seq]
+output y: fp32[batch, seq, 64]
+weight E: fp32[1024, 64] = random(1)
+y = Gather(E, ids)
+`;
+  const result = await runText(scratch(), text, ['quantize-embedding']);
+  const { runModel, relativeError } = await import('../support/model-builder.ts');
+  const ids = { type: 'int64', dims: [1, 3], data: BigInt64Array.of(-1n, -1024n, 3n) };
+  const [before, after] = [
+    await runModel(result.input, { ids }),
+    await runModel(result.output, { ids }),
+  ];
+  const [expected, actual] = [before.get('y'), after.get('y')];
+  if (expected === undefined || actual === undefined) throw new Error('no output y');
+  expect(relativeError(actual, expected)).toBeLessThan(0.01);
+});
