@@ -39,13 +39,14 @@ export function quantizeRows(
   const { k, blockSize } = format;
   const { blocks } = quantizedChannel(format);
   const elements = floatElements(format.type, source);
+  const table = format.type === 1 ? undefined : patternTable(format.type);
   const values = new Float32Array(blockSize);
   const quantizer = new BlockQuantizer(format, target);
   for (let channel = 0; channel < channels; channel++) {
     for (let block = 0; block < blocks; block++) {
       const first = channel * k + block * blockSize;
       const count = Math.min(blockSize, k - block * blockSize);
-      decodeRun(format.type, elements, first, count, values);
+      decodeRun(elements, table, first, count, values);
       if (!quantizer.quantize(values, count, channel, block)) {
         return firstNonFinite(format.type, elements, channels, k, k);
       }
@@ -90,17 +91,16 @@ export function quantizeColumns(
 }
 
 function decodeRun(
-  type: BlockFormat['type'],
   elements: Float32Array | Uint16Array,
+  table: Float32Array | undefined,
   first: number,
   count: number,
   values: Float32Array,
 ): void {
-  if (type === 1) {
+  if (table === undefined) {
     for (let i = 0; i < count; i++) values[i] = elements[first + i] as number;
     return;
   }
-  const table = patternTable(type);
   for (let i = 0; i < count; i++) values[i] = table[elements[first + i] as number] as number;
 }
 
@@ -132,7 +132,67 @@ const BELOW_HALF = 0.5 - 2 ** -25;
 /** Rounds binary32 v, clamped to [0, top], to nearest, halves away from zero. NaN becomes 0. */
 function roundClamped(v: number, top: number): number {
   if (v >= top) return top;
-  return v > 0 ? Math.trunc(Math.fround(v + BELOW_HALF)) : 0;
+  return v > 0 ? Math.fround(v + BELOW_HALF) | 0 : 0;
+}
+
+/** Codes of the first `count` values, one byte each, from `first` on. */
+function encodeBytes(
+  values: Float32Array,
+  count: number,
+  reciprocal: number,
+  zeroPoint: number,
+  codes: Uint8Array,
+  first: number,
+): void {
+  const fround = Math.fround;
+  for (let i = 0; i < count; i++) {
+    const position = fround(fround((values[i] as number) * reciprocal) + zeroPoint);
+    codes[first + i] = roundClamped(position, 255);
+  }
+}
+
+/** Codes of the first `count` values, two a byte, low bits first; the second slot of a last odd one holds 0. */
+function encodeNibbles(
+  values: Float32Array,
+  count: number,
+  reciprocal: number,
+  zeroPoint: number,
+  codes: Uint8Array,
+  first: number,
+): void {
+  const fround = Math.fround;
+  const pairs = count >> 1;
+  for (let i = 0; i < pairs; i++) {
+    const even = fround(fround((values[2 * i] as number) * reciprocal) + zeroPoint);
+    const odd = fround(fround((values[2 * i + 1] as number) * reciprocal) + zeroPoint);
+    codes[first + i] = roundClamped(even, 15) | (roundClamped(odd, 15) << 4);
+  }
+  if (count % 2 !== 0) {
+    const last = fround(fround((values[count - 1] as number) * reciprocal) + zeroPoint);
+    codes[first + pairs] = roundClamped(last, 15);
+  }
+}
+
+interface Extremes {
+  low: number;
+  high: number;
+}
+
+/** The first of equal extremes, of +0 and -0 too. False when a value is not finite. */
+function findExtremes(values: Float32Array, count: number, into: Extremes): boolean {
+  let low = values[0] as number;
+  let high = low;
+  // In binary64 a block of finite binary32 numbers cannot overflow; NaN or infinity stay in the sum.
+  let sum = 0;
+  for (let i = 0; i < count; i++) {
+    const value = values[i] as number;
+    sum += value;
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  into.low = low;
+  into.high = high;
+  return Number.isFinite(sum);
 }
 
 class BlockQuantizer {
@@ -142,6 +202,7 @@ class BlockQuantizer {
   readonly #top: number;
   readonly #middle: number;
   readonly #scales: DataView;
+  readonly #extremes: Extremes = { low: 0, high: 0 };
 
   constructor(format: BlockFormat, target: QuantizeTarget) {
     this.#format = format;
@@ -155,20 +216,10 @@ class BlockQuantizer {
 
   /** Quantizes the first `count` of `values`. False when one of them is not finite. */
   quantize(values: Float32Array, count: number, channel: number, block: number): boolean {
+    if (!findExtremes(values, count, this.#extremes)) return false;
     const fround = Math.fround;
     const top = this.#top;
-    let low = values[0] as number;
-    let high = low;
-    // NaN or infinity times zero is NaN, and stays it; a finite number adds a zero.
-    let finite = 0;
-    for (let i = 0; i < count; i++) {
-      const value = values[i] as number;
-      finite += value * 0;
-      if (value < low) low = value;
-      if (value > high) high = value;
-    }
-    if (finite !== 0) return false;
-
+    let { low, high } = this.#extremes;
     let scale: number;
     let zeroPoint: number;
     if (this.#format.symmetric) {
@@ -184,42 +235,18 @@ class BlockQuantizer {
       this.#storeZeroPoint(channel, block, zeroPoint);
     }
     const stored = this.#storeScale(channel, block, scale);
-    this.#encode(values, count, channel, block, stored !== 0 ? fround(1 / stored) : 0, zeroPoint);
+    const reciprocal = stored !== 0 ? fround(1 / stored) : 0;
+    const first = channel * this.#target.codesStride + block * this.#blob;
+    const { codes } = this.#target;
+    if (this.#format.bits === 4) {
+      encodeNibbles(values, count, reciprocal, zeroPoint, codes, first);
+    } else {
+      encodeBytes(values, count, reciprocal, zeroPoint, codes, first);
+    }
+    if (count < this.#format.blockSize) {
+      codes.fill(0, first + Math.ceil((count * this.#format.bits) / 8), first + this.#blob);
+    }
     return true;
-  }
-
-  #encode(
-    values: Float32Array,
-    count: number,
-    channel: number,
-    block: number,
-    reciprocal: number,
-    zeroPoint: number,
-  ): void {
-    const { codes, codesStride } = this.#target;
-    const fround = Math.fround;
-    const top = this.#top;
-    const first = channel * codesStride + block * this.#blob;
-    if (this.#format.bits === 8) {
-      for (let i = 0; i < count; i++) {
-        const v = fround(fround((values[i] as number) * reciprocal) + zeroPoint);
-        codes[first + i] = roundClamped(v, top);
-      }
-      codes.fill(0, first + count, first + this.#blob);
-      return;
-    }
-    const { blockSize } = this.#format;
-    for (let i = count; i < blockSize; i++) values[i] = 0;
-    for (let i = 0; i < blockSize; i += 2) {
-      const even = fround(fround((values[i] as number) * reciprocal) + zeroPoint);
-      const odd = fround(fround((values[i + 1] as number) * reciprocal) + zeroPoint);
-      codes[first + (i >> 1)] = roundClamped(even, top) | (roundClamped(odd, top) << 4);
-    }
-    if (count < blockSize) {
-      const whole = first + (count >> 1);
-      if (count % 2 !== 0) codes[whole] = (codes[whole] as number) & 15;
-      codes.fill(0, whole + (count % 2), first + this.#blob);
-    }
   }
 
   #storeScale(channel: number, block: number, scale: number): number {
