@@ -417,6 +417,35 @@ logits = MatMul(h, W)
     ]);
   });
 
+  it('an embedding in a body, under a head in the main graph', async () => {
+    const body = `
+input ids: int64[batch, seq]
+input c: bool[]
+output logits: fp32[batch, seq, ${V}]
+weight F: fp32[${V}, ${H}] = random(1)
+weight W: fp32[${H}, ${V}] = transpose(F)
+h = If(c)
+  then_branch:
+    output t
+    t = Gather(F, ids)
+  else_branch:
+    output e
+    e = Gather(F, ids)
+logits = MatMul(h, W)
+`;
+    expect(await reasons({}, body)).toEqual(['head and embedding are not both in the main graph']);
+  });
+
+  it.each([
+    ['rows', `${V}, ${H}`, 'h = Gather(E, ids)\nt = Transpose(E)\nlogits = MatMul(h, t)'],
+    ['columns', `${H}, ${V}`, 't = Transpose(E)\nh = Gather(t, ids)\nlogits = MatMul(h, E)'],
+  ])('a float table that is tied already, stored in %s', async (_, dims, body) => {
+    const tied = `input ids: int64[batch, seq]\noutput logits: fp32[batch, seq, ${V}]\nweight E: fp32[${dims}]\n${body}`;
+    expect(await reasons({}, tied)).toEqual([
+      'tied already: head and embedding read the same bytes',
+    ]);
+  });
+
   it('models without a head or an embedding', async () => {
     expect(await reasons({}, 'input x: fp32[4]\noutput y: fp32[4]\ny = Neg(x)')).toEqual([
       'no output leads back to a MatMul, Gemm or MatMulNBits with constant weight',
