@@ -203,6 +203,7 @@ describe('a model in one file', () => {
     const result = await runText(scratch(), DECODER, steps, { data: null });
     expect(result.printed.match(/^weight E_\w*Q4\w*: uint8/gm)).toHaveLength(1);
     expect(result.printed.match(/^weight E_\w*scales\w*: fp32/gm)).toHaveLength(1);
+    expect(result.printed.match(/ = Reshape\(/g)).toHaveLength(1);
     await expectClose(result, 0.5);
   });
 });

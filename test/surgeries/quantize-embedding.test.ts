@@ -60,6 +60,22 @@ y = Add(a, b)`,
   }
 });
 
+it('leaves a lookup of the columns of the same table alone', async () => {
+  const text = `
+input ids: int64[batch, seq]
+output y: fp32[batch, seq, 512]
+output z: fp32[batch, seq, 512]
+weight E: fp32[512, 512] = random(1)
+y = Gather(E, ids) @rows
+t = Transpose(E)
+z = Gather(t, ids) @columns
+`;
+  const result = await runText(scratch(), text, ['quantize-embedding']);
+  expect(result.report.steps[0]?.changes.map(({ node }) => node)).toEqual(['rows']);
+  expect(result.printed).toContain('z = Gather(t, ids) @columns');
+  await expectClose(result, 0.01);
+});
+
 it('reads negative ids from the end', async () => {
   const text = `
 input ids: int64[batch, seq]

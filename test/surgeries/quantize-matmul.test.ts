@@ -140,6 +140,21 @@ n = Neg(B) @negate
     ]);
   });
 
+  it('that a quantization annotation keeps a float weight alive', async () => {
+    const { report, printed } = await runText(scratch(), LAYERS, ['quantize-matmul'], {
+      edit: (_, graph) => {
+        graph.quantizationAnnotation = [
+          { tensorName: 'x', quantParameterTensorNames: [{ key: 'SCALE_TENSOR', value: 'A' }] },
+        ];
+      },
+    });
+    expect(printed).toContain('weight A: fp32[64, 64]');
+    expect(printed).not.toContain('weight B: fp32[64, 64]');
+    expect(report.steps[0]?.changes[0]?.what).toBe(
+      '4-bit weight [64, 64]; the float weight stays, an annotation or training names it',
+    );
+  });
+
   it('what an accuracy level costs at 8 bits, and only there', async () => {
     expect((await layers({ bits: 8, accuracyLevel: 0 })).warnings).toEqual([
       'accuracy level 0 at 8 bits: ONNX Runtime on CPU expands the whole weight to fp32 on every run',
