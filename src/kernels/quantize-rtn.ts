@@ -178,7 +178,7 @@ interface Extremes {
   high: number;
 }
 
-/** The first of equal extremes, of +0 and -0 too. False when a value is not finite. */
+/** Extremes of the first `count` values, without a branch that random weights would mispredict. False when not finite. */
 function findExtremes(values: Float32Array, count: number, into: Extremes): boolean {
   let low = values[0] as number;
   let high = low;
@@ -187,8 +187,8 @@ function findExtremes(values: Float32Array, count: number, into: Extremes): bool
   for (let i = 0; i < count; i++) {
     const value = values[i] as number;
     sum += value;
-    if (value < low) low = value;
-    if (value > high) high = value;
+    low = Math.min(low, value);
+    high = Math.max(high, value);
   }
   into.low = low;
   into.high = high;
@@ -223,9 +223,9 @@ class BlockQuantizer {
     let scale: number;
     let zeroPoint: number;
     if (this.#format.symmetric) {
-      // An all-zero block keeps the sign of its first zero, negated. Dividing by a power of two only scales.
+      // An all-zero block takes the sign of its first zero, negated. Dividing by a power of two only scales.
       const peak = Math.abs(high) > Math.abs(low) ? high : low;
-      scale = fround(-peak / this.#middle);
+      scale = fround(-(peak === 0 ? (values[0] as number) : peak) / this.#middle);
       zeroPoint = this.#middle;
     } else {
       low = low < 0 ? low : 0;

@@ -81,32 +81,35 @@ export function tieGate(format: TieGateFormat, tile: TieGateTile): TieGateResult
   let worstSteps = 0;
   let worstIndex = -1;
   for (let c = 0; c < tile.channels; c++) {
-    const codes = tile.codes.subarray((c * blocks * blockSize * bits) / 8);
     const zeroPoints = format.hasZeroPoints
       ? tile.zeroPoints?.subarray(c * zeroPointByteLength)
       : undefined;
-    for (let i = 0; i < k; i++) {
-      const block = Math.floor(i / blockSize);
+    for (let block = 0; block < blocks; block++) {
+      const first = block * blockSize;
+      const codes = tile.codes.subarray(((c * blocks + block) * blockSize * bits) / 8);
       const scale = readScale(c * blocks + block);
-      const x = read(c * channelPitch + i * elementPitch);
-      let distance: number;
-      let tolerance = 0;
-      if (scale === 0) {
-        distance = Math.abs(x) <= tiny ? 0 : Number.POSITIVE_INFINITY;
-      } else {
-        const code = codeAt(codes, bits, i);
-        const zeroPoint =
-          zeroPoints === undefined ? 2 ** (bits - 1) : codeAt(zeroPoints, bits, block);
-        const position = x / scale + zeroPoint;
-        if ((code === 0 && position < 0) || (code === top && position > top)) continue;
-        distance = Math.abs(position - code);
-        tolerance = 0.5 + Math.abs(code - zeroPoint) * 2 ** -10 + 2 ** -6;
-        if (Number.isNaN(distance)) distance = Number.POSITIVE_INFINITY;
-      }
-      if (distance > tolerance) rejected++;
-      if (worstIndex < 0 || distance > worstSteps) {
-        worstSteps = distance;
-        worstIndex = (tile.firstChannel + c) * k + i;
+      const zeroPoint =
+        zeroPoints === undefined ? 2 ** (bits - 1) : codeAt(zeroPoints, bits, block);
+      const elements = Math.min(blockSize, k - first);
+      for (let i = 0; i < elements; i++) {
+        const x = read(c * channelPitch + (first + i) * elementPitch);
+        let distance: number;
+        let tolerance = 0;
+        if (scale === 0) {
+          distance = Math.abs(x) <= tiny ? 0 : Number.POSITIVE_INFINITY;
+        } else {
+          const code = codeAt(codes, bits, i);
+          const position = x / scale + zeroPoint;
+          if ((code === 0 && position < 0) || (code === top && position > top)) continue;
+          distance = Math.abs(position - code);
+          tolerance = 0.5 + Math.abs(code - zeroPoint) * 2 ** -10 + 2 ** -6;
+          if (Number.isNaN(distance)) distance = Number.POSITIVE_INFINITY;
+        }
+        if (distance > tolerance) rejected++;
+        if (worstIndex < 0 || distance > worstSteps) {
+          worstSteps = distance;
+          worstIndex = (tile.firstChannel + c) * k + first + i;
+        }
       }
     }
   }
