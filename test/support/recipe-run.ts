@@ -8,9 +8,11 @@ import { openModel } from '../../src/external-data/open-model.ts';
 import type { Model } from '../../src/model/model.ts';
 import type { Tensor } from '../../src/model/tensor.ts';
 import type { RecipeStep } from '../../src/recipes/recipe.ts';
-import { type RunRecipeOptions, type RunReport, runRecipe } from '../../src/recipes/run-recipe.ts';
+import { type RunRecipeOptions, runRecipe } from '../../src/recipes/run-recipe.ts';
 import { type WriteModelOptions, writeModel } from './model-builder.ts';
 import { printModel } from './model-print.ts';
+
+type RunReport = Awaited<ReturnType<typeof runRecipe>>;
 
 /** A surgery with its options; a bare name has none. */
 export type Step = string | readonly [surgery: string, options: RecipeStep['options']];
