@@ -96,6 +96,8 @@ const NODE = /^(.*?)\s*=\s*([\w.]+)\((.*?)\)(?:\s+@(\S+))?(?:\s+\{(.*)\})?$/;
 class Parser {
   readonly payloads = new Map<onnx.ITensorProto, KnownTensor>();
   readonly tensors = new Map<string, KnownTensor>();
+  /** Domains of nodes and functions, beside the standard one. */
+  readonly #domains = new Set<string>();
   readonly #lines: readonly Line[];
   #next = 0;
 
@@ -125,9 +127,9 @@ class Parser {
     if (model.opsetImport?.length === 0) {
       model.opsetImport.push({ domain: '', version: 21 }, { domain: 'com.microsoft', version: 1 });
     }
-    for (const { domain } of model.functions ?? []) {
+    for (const domain of this.#domains) {
       if (model.opsetImport?.every((entry) => entry.domain !== domain)) {
-        model.opsetImport.push({ domain: domain ?? '', version: 1 });
+        model.opsetImport.push({ domain, version: 1 });
       }
     }
     return model;
@@ -196,6 +198,7 @@ class Parser {
     if (match === null) throw new Error(`"${line}" is not a statement`);
     const [, outputs = '', operator = '', inputs = '', name = '', attributes = ''] = match;
     const dot = operator.lastIndexOf('.');
+    if (dot > 0) this.#domains.add(operator.slice(0, dot));
     const node: onnx.INodeProto = {
       input: names(inputs),
       output: names(outputs),
@@ -216,7 +219,10 @@ class Parser {
   }
 }
 
-/** Parses the text form. Without `opset` lines the model imports ONNX 21 and com.microsoft 1. */
+/**
+ * Parses the text form. Without `opset` lines the model imports ONNX 21 and com.microsoft 1; other domains that its
+ * nodes use are imported as version 1.
+ */
 export function parseModelText(text: string): TextModel {
   const parser = new Parser(text);
   const proto = parser.model();
