@@ -12,7 +12,8 @@ enum class FloatType : uint32_t { kFloat32 = 1, kFloat16 = 10, kBFloat16 = 16 };
 
 // Blockwise round-to-nearest quantization, ONNX Runtime's own arithmetic (MlasQuantizeBlockwise).
 // A weight is N output channels of K elements; each channel is cut into kBlocks = ceil(K / blockSize) blocks.
-// Codes are packed low bits first, blockSize * bits / 8 bytes per block; the bytes past the last element stay 0.
+// Codes are packed low bits first, blockSize * bits / 8 bytes per block. Every byte is written; slots past the last
+// element are 0, where ONNX Runtime may repeat an older code.
 // Scales have the source's type. Zero points (asymmetric only) are packed per channel, unused slots 2^(bits-1).
 struct QuantizeParams {
   FloatType type;
@@ -46,7 +47,8 @@ struct KernelTable {
 
   // `src`: `rows` rows (k indices) of `columns` channels, rows `rowStride` bytes apart ([K, N] layout). The strip
   // starts at a block boundary with an even block index; `rows` is a multiple of 2 * blockSize except in the last
-  // strip of the tensor. `out` points at the strip's first block in each channel.
+  // strip of the tensor. `out` points at the strip's first block in each channel. Fastest with rows 64-byte aligned and
+  // a stride that is no large power of two; uses up to 35 KiB of stack.
   ElementIndex (*quantizeColumns)(const QuantizeParams& params, const uint8_t* src, int64_t rowStride, int64_t rows,
                                   int64_t columns, const QuantizeOutput& out);
 };

@@ -178,7 +178,7 @@ interface Extremes {
   high: number;
 }
 
-/** Extremes of the first `count` values, without a branch that random weights would mispredict. False when not finite. */
+/** Extremes of the first `count` values; which of +0 and -0 is left open. False when a value is not finite. */
 function findExtremes(values: Float32Array, count: number, into: Extremes): boolean {
   let low = values[0] as number;
   let high = low;
