@@ -48,9 +48,13 @@ function measureAll(options) {
 /** @param {ReturnType<typeof machineFacts>} machine */
 function describeMachine({ cpu, cores, memoryBytes, kernel, fileSystem, node, cp, load, memory }) {
   const free = ((memory['MemAvailable'] ?? 0) / 1e9).toFixed(1);
+  const busy = (load[0] ?? 0) > cores / 2;
   return [
     `${cpu}, ${cores} cores, ${(memoryBytes / 1e9).toFixed(1)} GB (${free} GB available), load ${load.join(' ')}`,
     `${kernel}, ${fileSystem}, Node ${node}, ${cp}; page cache warm, outputs fresh`,
+    ...(busy
+      ? ['Others were using the machine: trust memory, CPU and ratios, not wall time.']
+      : []),
   ].join('\n');
 }
 
