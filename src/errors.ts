@@ -85,6 +85,9 @@ const RESOURCE_MESSAGES: Readonly<Record<string, readonly [ErrorCode, string]>> 
   EROFS: ['ERR_PERMISSION', 'read-only file system'],
   EMFILE: ['ERR_IO', 'too many open files'],
   ENOMEM: ['ERR_MEMORY_BUDGET', 'out of memory'],
+  ENOENT: ['ERR_IO', 'no such file or directory'],
+  ENOTDIR: ['ERR_IO', 'not a directory'],
+  EIO: ['ERR_IO', 'input/output error'],
 };
 
 /** True when `error` carries an operating-system error code such as `ENOENT`. */

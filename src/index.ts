@@ -18,6 +18,7 @@ export {
 export { readTokens } from './evaluate/tokens.ts';
 export { NAMED_RECIPES, namedRecipe } from './recipes/named.ts';
 export type { Recipe, RecipeStep } from './recipes/recipe.ts';
-export { type RunRecipeOptions, type RunReport, runRecipe } from './recipes/run-recipe.ts';
+export { type RunRecipeOptions, runRecipe } from './recipes/run-recipe.ts';
+export type { RunReport, StepReport, TensorReport } from './recipes/run-report.ts';
 export { type InspectReport, inspectModel } from './report/inspect.ts';
 export { SURGERIES } from './surgeries/index.ts';

@@ -10,6 +10,7 @@ import { reportError } from './output.ts';
 export interface WriteFlags {
   readonly output?: string;
   readonly component?: string;
+  readonly inPlace?: boolean;
   readonly dryRun?: boolean;
   readonly force?: boolean;
   readonly assets: boolean;
@@ -48,6 +49,7 @@ function parseMemory(text: string): number {
 function writeFlags(command: Command): Command {
   return command
     .option('-o, --output <path>', 'directory for the result, or a name ending in .onnx')
+    .option('--in-place', 'edit the model where it is; old data files stay')
     .option('-n, --dry-run', 'print the plan with exact sizes, write nothing')
     .option('-f, --force', 'replace an existing output')
     .option('--component <name>', 'which .onnx of a package of several')

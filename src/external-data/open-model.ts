@@ -90,7 +90,7 @@ class Resolver {
   #range(range: FileRange, name: string): FileRange | InlineData {
     checkRange(range.file, range.byteOffset, range.byteLength, name);
     if (range.byteLength >= READ_BELOW) return range;
-    return { kind: 'inline', bytes: readSmall(range, name) };
+    return { kind: 'inline', bytes: readSmall(range, name), range };
   }
 
   #external(proto: onnx.ITensorProto, name: string): TensorData {
@@ -118,6 +118,25 @@ class Resolver {
 }
 
 /**
+ * A file cut off between two fields of the outermost message is a valid protobuf message. What every runtime needs
+ * tells it from a whole one: a graph, and the operator sets of its nodes.
+ */
+function checkComplete(proto: onnx.IModelProto, path: string): void {
+  const incomplete = (what: string) =>
+    new FormatError('ERR_MODEL', `${path}: ${what}`, {
+      hint: 'the file may be cut off; fetch or export the model again',
+    });
+  if (!proto.graph) throw incomplete('the model has no graph');
+  const plain = (domain: string | null | undefined) => (domain === 'ai.onnx' ? '' : (domain ?? ''));
+  const imported = new Set((proto.opsetImport ?? []).map((entry) => plain(entry.domain)));
+  const missing = (proto.graph.node ?? []).find((node) => !imported.has(plain(node.domain)));
+  if (missing === undefined) return;
+  throw incomplete(
+    `node "${missing.name || missing.opType}" is of operator set "${plain(missing.domain) || 'ai.onnx'}", which the model does not import`,
+  );
+}
+
+/**
  * Opens the model at `path` and every data file it refers to. Memory: the graph; no tensor of 1 KiB or more is read.
  * Throws a FormatError for anything that is not a model whose every reference is good, a ResourceError when a file
  * cannot be read. Dispose the result to close its files.
@@ -126,6 +145,7 @@ export function openModel(path: string): OpenedModel {
   const files = OpenedFiles.open(path, loadNative()?.openBeneath);
   try {
     const decoded = decodeModel(fileReader(files.model.fd, files.model.byteLength, path), path);
+    checkComplete(decoded.model, path);
     const resolver = new Resolver(files, decoded);
     const model = new Model(decoded.model, (proto, name) => resolver.resolve(proto, name));
     const keys = [...resolver.unknownKeys];

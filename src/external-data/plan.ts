@@ -32,6 +32,11 @@ export interface PlanOptions {
    * everything inside the `.onnx`.
    */
   readonly dataNameOf: ((file: SourceFile) => string) | undefined;
+  /**
+   * For an edit in place: the location under which the output may go on using a source file as it is. Ranges of such
+   * files are referred to, not copied.
+   */
+  readonly keptLocation?: ((file: SourceFile) => string | undefined) | undefined;
 }
 
 /** Bytes that are copied or made: what a writer has to produce. */
@@ -82,6 +87,9 @@ export interface SavePlan {
   readonly writes: readonly PlannedWrite[];
   /** Tensors that share the bytes of an earlier one. */
   readonly aliases: number;
+  /** Bytes of all values, each distinct one once; kept ranges included. */
+  readonly valueBytes: number;
+  /** Bytes of the files that are written. */
   readonly byteLength: number;
 }
 
@@ -133,8 +141,85 @@ function setExternal(
   proto.externalData = formatExternalReference({ location: file, byteOffset, byteLength });
 }
 
+function payloadLength(data: PayloadData): number {
+  if (data.kind === 'range') return data.byteLength;
+  return data.derivation.outputs[data.output]?.byteLength ?? 0;
+}
+
 function sourceFile(data: PayloadData): SourceFile {
   return data.kind === 'range' ? data.file : data.derivation.sources[0].file;
+}
+
+type External = Placement & { readonly kind: 'external' };
+
+/** Places tensors one by one, each distinct payload once. */
+class Planner {
+  readonly tensors: PlannedTensor[] = [];
+  readonly writes: PlannedWrite[] = [];
+  readonly dataFiles = new DataFiles();
+  /** Payloads that go inside the `.onnx`, by the message that holds them. */
+  readonly embedded = new Map<onnx.ITensorProto, { data: PayloadData; tensor: string }>();
+  aliases = 0;
+  valueBytes = 0;
+  readonly #options: PlanOptions;
+  readonly #placed = new Map<string, External>();
+  readonly #derivations = new Map<object, number>();
+
+  constructor(options: PlanOptions) {
+    this.#options = options;
+  }
+
+  add(name: string, tensor: Tensor): void {
+    this.tensors.push({ name, tensor, placement: this.#place(name, tensor) });
+  }
+
+  #place(name: string, tensor: Tensor): Placement {
+    const { data, proto } = tensor;
+    if (data.kind === 'proto') return { kind: 'proto' };
+    const byteLength = tensor.byteLength ?? 0;
+    if (data.kind === 'inline') {
+      setInline(proto, data);
+      this.valueBytes += byteLength;
+      return { kind: 'inline', byteLength };
+    }
+    // A derived tensor goes to the data file whatever its size: its siblings are made in the same place.
+    const small = data.kind === 'range' && (byteLength < INLINE_BELOW || isShapeLike(tensor));
+    const { dataNameOf } = this.#options;
+    if (small || dataNameOf === undefined) {
+      clearReference(proto);
+      this.embedded.set(proto, { data, tensor: name });
+      this.valueBytes += byteLength;
+      return { kind: 'embedded', byteLength };
+    }
+    const placement = this.#external(name, data, byteLength, dataNameOf);
+    setExternal(proto, placement);
+    return placement;
+  }
+
+  #external(
+    name: string,
+    data: PayloadData,
+    byteLength: number,
+    dataNameOf: (file: SourceFile) => string,
+  ): External {
+    const key = payloadKey(data, this.#derivations);
+    const known = this.#placed.get(key);
+    if (known !== undefined) {
+      this.aliases++;
+      return known;
+    }
+    const kept = data.kind === 'range' ? this.#options.keptLocation?.(data.file) : undefined;
+    const file = kept ?? dataNameOf(sourceFile(data));
+    const byteOffset =
+      kept !== undefined && data.kind === 'range'
+        ? data.byteOffset
+        : this.dataFiles.reserve(file, byteLength);
+    const placement: External = { kind: 'external', file, byteOffset, byteLength };
+    this.#placed.set(key, placement);
+    this.valueBytes += byteLength;
+    if (kept === undefined) this.writes.push({ file, byteOffset, byteLength, data, tensor: name });
+    return placement;
+  }
 }
 
 /**
@@ -143,66 +228,22 @@ function sourceFile(data: PayloadData): SourceFile {
  */
 export function planSave(model: Model, options: PlanOptions): SavePlan {
   syncModel(model);
-  const dataFiles = new DataFiles();
-  const placed = new Map<string, Placement & { kind: 'external' }>();
-  const derivations = new Map<object, number>();
-  const embedded = new Map<onnx.ITensorProto, number>();
-  const embeddedData = new Map<onnx.ITensorProto, { data: PayloadData; tensor: string }>();
-  const tensors: PlannedTensor[] = [];
-  const writes: PlannedWrite[] = [];
-  let aliases = 0;
-
-  const place = (name: string, tensor: Tensor): Placement => {
-    const { data, proto } = tensor;
-    if (data.kind === 'proto') return { kind: 'proto' };
-    if (data.kind === 'inline') {
-      setInline(proto, data);
-      return { kind: 'inline', byteLength: data.bytes.byteLength };
-    }
-    const byteLength = tensor.byteLength ?? 0;
-    // A derived tensor goes to the data file whatever its size: its siblings are made in the same place.
-    const small = data.kind === 'range' && (byteLength < INLINE_BELOW || isShapeLike(tensor));
-    if (small || options.dataNameOf === undefined) {
-      clearReference(proto);
-      embedded.set(proto, byteLength);
-      embeddedData.set(proto, { data, tensor: name });
-      return { kind: 'embedded', byteLength };
-    }
-    const key = payloadKey(data, derivations);
-    let placement = placed.get(key);
-    if (placement === undefined) {
-      const file = options.dataNameOf(sourceFile(data));
-      const byteOffset = dataFiles.reserve(file, byteLength);
-      placement = { kind: 'external', file, byteOffset, byteLength };
-      placed.set(key, placement);
-      writes.push({ file, byteOffset, byteLength, data, tensor: name });
-    } else {
-      aliases++;
-    }
-    setExternal(proto, placement);
-    return placement;
-  };
-
-  for (const { name, tensor } of model.tensors()) {
-    tensors.push({ name, tensor, placement: place(name, tensor) });
-  }
-  const encoded = encodeModel(model.proto, embedded);
+  const planner = new Planner(options);
+  for (const { name, tensor } of model.tensors()) planner.add(name, tensor);
+  const payloads = new Map<onnx.ITensorProto, number>();
+  for (const [proto, { data }] of planner.embedded) payloads.set(proto, payloadLength(data));
+  const encoded = encodeModel(model.proto, payloads);
+  const { writes, tensors, aliases, valueBytes, dataFiles } = planner;
   for (const segment of encoded.segments) {
     if (segment.kind === 'bytes') continue;
     const { tensor: proto, byteOffset, byteLength } = segment;
-    const payload = embeddedData.get(proto);
+    const payload = planner.embedded.get(proto);
     if (payload) writes.push({ file: options.modelName, byteOffset, byteLength, ...payload });
   }
   const files = [
     { name: options.modelName, byteLength: encoded.byteLength },
     ...[...dataFiles.lengths].map(([name, byteLength]) => ({ name, byteLength })),
   ];
-  return {
-    files,
-    model: encoded,
-    tensors,
-    writes,
-    aliases,
-    byteLength: files.reduce((sum, file) => sum + file.byteLength, 0),
-  };
+  const byteLength = files.reduce((sum, file) => sum + file.byteLength, 0);
+  return { files, model: encoded, tensors, writes, aliases, valueBytes, byteLength };
 }

@@ -115,14 +115,14 @@ async function canRenameInto(from: string, to: string, outputName: string): Prom
 /** True when the file system of `directory` swaps two names. */
 async function canExchange(directory: string, renameExchange: RenameExchange): Promise<boolean> {
   const paths = [join(directory, 'a'), join(directory, 'b')] as const;
-  for (const path of paths) await mkdir(path);
   try {
+    for (const path of paths) await mkdir(path);
     renameExchange(...paths);
     return true;
   } catch {
     return false;
   } finally {
-    for (const path of paths) await rmdir(path);
+    await removeEmptyDirectories(paths);
   }
 }
 
@@ -183,8 +183,13 @@ async function makeStaging(
   await removeLeftovers(directory, outputName);
   const sibling = await makeSibling(target);
   if (sibling === undefined) return makeInside(directory, outputName);
-  // The output keeps the permissions that its owner gave the directory.
-  await chmod(sibling, statSync(directory).mode & 0o7777);
+  try {
+    // The output keeps the permissions that its owner gave the directory.
+    await chmod(sibling, statSync(directory).mode & 0o7777);
+  } catch (error) {
+    await removeEmptyDirectories([sibling]);
+    throw error;
+  }
   const staged = { directory: sibling, createdParents: [] };
   if (state === 'empty') return { ...staged, mode: 'rename' };
   const isExchanged = renameExchange !== undefined && (await canExchange(sibling, renameExchange));

@@ -84,7 +84,9 @@ export function findLive(model: Model): Liveness {
 
 /** What {@link removeDead} took out. */
 export interface Removed {
-  readonly nodes: number;
+  /** Labels of nodes. */
+  readonly nodes: readonly string[];
+  /** Names of initializers. */
   readonly initializers: readonly string[];
 }
 
@@ -92,10 +94,10 @@ export interface Removed {
 export function removeDead(model: Model): Removed {
   const live = findLive(model);
   const initializers: string[] = [];
-  let nodes = 0;
+  const nodes: string[] = [];
   for (const graph of [...model.graphs()]) {
     const dead = new Set(graph.nodes.filter((node) => !live.nodes.has(node)));
-    nodes += dead.size;
+    for (const node of dead) nodes.push(node.label);
     if (dead.size > 0) graph.removeNodes(dead);
     for (const [name, value] of [...graph.initializers]) {
       if (live.values.has(value) || value.isGraphInput) continue;

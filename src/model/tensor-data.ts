@@ -26,6 +26,8 @@ export interface FileRange {
 export interface InlineData {
   readonly kind: 'inline';
   readonly bytes: Uint8Array;
+  /** Where a file holds the same bytes, if one does. */
+  readonly range?: FileRange;
 }
 
 /** A value kept in typed protobuf fields (`int32_data`, `string_data`, …) or not at all; carried as it is. */
@@ -49,3 +51,9 @@ export interface DerivedData {
 }
 
 export type TensorData = FileRange | InlineData | ProtoData | DerivedData;
+
+/** The file range that holds a tensor's bytes, whether or not they were read already. */
+export function rangeOf(data: TensorData | undefined): FileRange | undefined {
+  if (data?.kind === 'range') return data;
+  return data?.kind === 'inline' ? data.range : undefined;
+}

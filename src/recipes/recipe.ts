@@ -40,7 +40,8 @@ function camelCase(name: string): string {
 export function parseStep(text: string): RecipeStep {
   const colon = text.indexOf(':');
   if (colon < 0) return { surgery: text, options: {} };
-  const options: Record<string, unknown> = {};
+  // Without a prototype, so that `__proto__` is a name like any other: one that no surgery knows.
+  const options: Record<string, unknown> = Object.create(null);
   for (const pair of text.slice(colon + 1).split(',')) {
     const equals = pair.indexOf('=');
     const key = equals < 0 ? pair : pair.slice(0, equals);

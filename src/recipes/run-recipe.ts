@@ -1,27 +1,25 @@
 /** The one way a model is changed: open → surgeries → plan → write → commit. */
 
 import { availableParallelism } from 'node:os';
-import { basename, dirname } from 'node:path';
+import { dirname } from 'node:path';
 import { countWeights } from '../anatomy/weight-count.ts';
-import { CancelledError } from '../errors.ts';
-import { type Asset, copyAssets, listAssets } from '../external-data/assets.ts';
-import { outputModelName, stageOutput } from '../external-data/commit.ts';
-import { checkFreeSpace, freeSpace } from '../external-data/disk.ts';
+import { UsageError } from '../errors.ts';
+import { listAssets } from '../external-data/assets.ts';
+import { freeSpace } from '../external-data/disk.ts';
 import { resolveModelPath } from '../external-data/model-path.ts';
 import { type OpenedModel, openModel } from '../external-data/open-model.ts';
-import { checkOutput, type OutputTarget } from '../external-data/output.ts';
-import { planSave, type SavePlan } from '../external-data/plan.ts';
-import { type StreamOptions, writePlan } from '../external-data/write.ts';
+import { checkOutput } from '../external-data/output.ts';
+import type { StreamOptions } from '../external-data/write.ts';
 import { misorderedNodes } from '../model/liveness.ts';
-import { loadNative } from '../native.ts';
+import { usedBytes } from '../model/used-bytes.ts';
 import { DEFAULT_MEMORY_BYTES } from '../stream/budget.ts';
 import type { IoMode } from '../stream/executor.ts';
 import { findSurgery } from '../surgeries/index.ts';
-import type { SurgeryResult } from '../surgeries/surgery.ts';
-import { dataNames } from './data-names.ts';
-import { unshareEmbedded } from './embedded-aliases.ts';
 import { StreamingGates } from './gates.ts';
+import { peakRssBytes } from './peak-memory.ts';
 import { checkRecipe, type Recipe } from './recipe.ts';
+import { type RunReport, type StepReport, tensorReports } from './run-report.ts';
+import { planOnly, writeOutput } from './write-output.ts';
 
 /** What is going on, for progress: comparing tables, or writing the output. */
 export type RunPhase = 'comparing' | 'writing';
@@ -32,6 +30,11 @@ export interface RunRecipeOptions {
   readonly component?: string | undefined;
   /** Directory of the result, or a name ending in `.onnx`. Needed unless `dryRun`. */
   readonly output?: string | undefined;
+  /**
+   * Edit the model where it is instead of writing `output`: new tensors go to a data file under a fresh name, the
+   * `.onnx` is replaced last, old data files stay as they are.
+   */
+  readonly inPlace?: boolean | undefined;
   /** Replace an existing output. */
   readonly force?: boolean | undefined;
   /** Plan with exact sizes and write nothing. */
@@ -48,60 +51,6 @@ export interface RunRecipeOptions {
   readonly onProgress?:
     | ((phase: RunPhase, bytesDone: number, bytesTotal: number) => void)
     | undefined;
-}
-
-/** One surgery of the run and what it did. */
-export interface StepReport extends SurgeryResult {
-  readonly surgery: string;
-}
-
-/** A tensor of the output. */
-export interface TensorReport {
-  readonly name: string;
-  readonly dtype: number;
-  readonly dims: readonly number[];
-  readonly byteLength: number;
-  readonly placement: 'proto' | 'inline' | 'embedded' | 'external';
-  /** True when this run makes its bytes, false when they are copied. */
-  readonly isDerived: boolean;
-}
-
-/** What a run did, or would do. Sizes in bytes. */
-export interface RunReport {
-  readonly recipe: string;
-  readonly input: { readonly path: string; readonly byteLength: number };
-  readonly output: {
-    /** Undefined for a dry run without `output`. */
-    readonly path: string | undefined;
-    readonly byteLength: number;
-    readonly files: readonly { readonly name: string; readonly byteLength: number }[];
-  };
-  readonly steps: readonly StepReport[];
-  /** False when no surgery changed anything; then nothing was written. */
-  readonly changed: boolean;
-  readonly dryRun: boolean;
-  readonly tensors: readonly TensorReport[];
-  /** Tensors that share the bytes of another. */
-  readonly aliases: number;
-  /** Weights of the input, each stored copy counted once. */
-  readonly weights: number;
-  /** Stored bits per weight of the output, scales and zero points included. */
-  readonly bitsPerWeight: number;
-  readonly assets: readonly string[];
-  /** Free bytes where the output goes; undefined without `output`, or where the file system does not say. */
-  readonly freeDiskBytes: number | undefined;
-  /** The budget the bytes move in; Node and the graph come on top. */
-  readonly memoryBytes: number;
-  /** Files of the package that were not taken along, with the reason. */
-  readonly skipped: readonly { readonly name: string; readonly reason: string }[];
-  readonly warnings: readonly string[];
-  /** Source bytes read by gates before the write. */
-  readonly gateBytesRead: number;
-  readonly bytesRead: number;
-  readonly bytesWritten: number;
-  readonly seconds: number;
-  /** Largest resident set of this process so far. */
-  readonly peakRssBytes: number;
 }
 
 async function runSteps(
@@ -122,85 +71,11 @@ async function runSteps(
   return reports;
 }
 
-function tensorReports(plan: SavePlan): TensorReport[] {
-  return plan.tensors.map(({ name, tensor, placement }) => ({
-    name,
-    dtype: tensor.dtype,
-    dims: tensor.dims,
-    byteLength: placement.kind === 'proto' ? (tensor.byteLength ?? 0) : placement.byteLength,
-    placement: placement.kind,
-    isDerived: tensor.data.kind === 'derived',
-  }));
-}
-
-function payloadBytes(plan: SavePlan): number {
-  let bytes = plan.writes.reduce((sum, write) => sum + write.byteLength, 0);
-  for (const { placement } of plan.tensors) {
-    if (placement.kind === 'inline') bytes += placement.byteLength;
-  }
-  return bytes;
-}
-
-/** Plans without an output: the names of the input. */
-function planFor(
-  opened: OpenedModel,
-  modelPath: string,
-  modelName: string,
-  freeName: (name: string) => string,
-): SavePlan {
-  const dataNameOf = dataNames(opened, basename(modelPath), modelName, freeName);
-  if (dataNameOf === undefined) unshareEmbedded(opened.model);
-  return planSave(opened.model, { modelName, dataNameOf });
-}
-
-interface Written {
-  readonly plan: SavePlan;
-  readonly path: string | undefined;
-  readonly bytesRead: number;
-  readonly bytesWritten: number;
-  readonly warnings: readonly string[];
-}
-
-async function writeOutput(
-  opened: OpenedModel,
-  modelPath: string,
-  output: string,
-  assets: readonly Asset[],
-  options: RunRecipeOptions,
-  stream: StreamOptions,
-): Promise<Written> {
-  const staged = await stageOutput(output, {
-    force: options.force === true,
-    inputPaths: opened.files.inputPaths,
-    renameExchange: loadNative()?.renameExchange,
-  });
-  try {
-    const modelName = outputModelName(staged.target, modelPath);
-    const plan = planFor(opened, modelPath, modelName, (name) => staged.dataFileName(name));
-    const assetBytes = assets.reduce((sum, asset) => sum + asset.byteLength, 0);
-    checkFreeSpace(staged.directory, plan.byteLength + assetBytes);
-    const { bytesRead, bytesWritten } = await writePlan(plan, staged.directory, stream);
-    await copyAssets(assets, staged.directory);
-    opened.files.verifyUnchanged();
-    if (stream.signal?.aborted) throw new CancelledError();
-    const data = plan.files.slice(1).map((file) => file.name);
-    const { modelPath: path, leftovers } = await staged.commit({ model: modelName, data });
-    const warnings = leftovers.map((file) => `${file} could not be removed`);
-    return { plan, path, bytesRead, bytesWritten, warnings };
-  } finally {
-    await staged.abort();
-  }
-}
-
-/** The output as a dry run sees it: checked, not touched. */
-function planOnly(
-  opened: OpenedModel,
-  modelPath: string,
-  target: OutputTarget | undefined,
-): Written {
-  const modelName = target === undefined ? basename(modelPath) : outputModelName(target, modelPath);
-  const plan = planFor(opened, modelPath, modelName, (name) => name);
-  return { plan, path: target?.path, bytesRead: 0, bytesWritten: 0, warnings: [] };
+/** Bytes of the model's data files that no tensor refers to any more. */
+function deadBytes({ model, files }: OpenedModel): number {
+  const data = files.files.filter((file) => file !== files.model);
+  const used = usedBytes(model);
+  return data.reduce((sum, file) => sum + file.byteLength - (used.get(file) ?? 0), 0);
 }
 
 /**
@@ -220,10 +95,17 @@ export async function runRecipe(
   const resolved = resolveModelPath(model, options.component);
   using opened = openModel(resolved.path);
   const inputPaths = opened.files.inputPaths;
-  const { output } = options;
+  const inPlace = options.inPlace === true;
+  if (inPlace && options.output !== undefined) {
+    throw new UsageError('ERR_OPTION', 'an edit in place has no output');
+  }
+  const output = inPlace ? resolved.path : options.output;
   const force = options.force === true;
   // Refused before the work, not after it.
-  const target = output === undefined ? undefined : checkOutput(output, { force, inputPaths });
+  const target =
+    output === undefined
+      ? undefined
+      : checkOutput(output, { force, inputPaths, replacesInput: inPlace });
   const free = target && freeSpace(target.directory);
   const memoryBytes = options.memoryBytes ?? DEFAULT_MEMORY_BYTES;
   const progress = (phase: RunPhase) => (done: number, total: number) =>
@@ -240,14 +122,28 @@ export async function runRecipe(
   const steps = await runSteps(opened, recipe, gates);
   const changed = steps.some((step) => step.changes.length > 0);
   const list =
-    options.assets === false
+    options.assets === false || inPlace
       ? { assets: [], skipped: [] }
       : listAssets(resolved.path, [...inputPaths]);
   const written =
     changed && options.dryRun !== true && output !== undefined
-      ? await writeOutput(opened, resolved.path, output, list.assets, options, stream('writing'))
-      : planOnly(opened, resolved.path, target);
+      ? await writeOutput(
+          opened,
+          resolved.path,
+          { output, force, inPlace, assets: list.assets },
+          stream('writing'),
+        )
+      : planOnly(opened, resolved.path, target, inPlace);
   const { plan } = written;
+  const dead = changed && inPlace ? deadBytes(opened) : 0;
+  const warnings = [
+    ...opened.warnings,
+    ...steps.flatMap((step) => step.warnings),
+    ...written.warnings,
+    ...(dead === 0
+      ? []
+      : [`${dead} bytes of the old data files are no longer used; a run with -o leaves them out`]),
+  ];
   const inputBytes = opened.files.files.reduce((sum, file) => sum + file.byteLength, 0);
   return {
     recipe: recipe.name,
@@ -259,7 +155,7 @@ export async function runRecipe(
     tensors: tensorReports(plan),
     aliases: plan.aliases,
     weights,
-    bitsPerWeight: weights === 0 ? 0 : (payloadBytes(plan) * 8) / weights,
+    bitsPerWeight: weights === 0 ? 0 : (plan.valueBytes * 8) / weights,
     assets: list.assets.map((asset) => asset.relativePath),
     freeDiskBytes: free === undefined ? undefined : Number(free),
     memoryBytes,
@@ -270,11 +166,11 @@ export async function runRecipe(
         reason: `another model of the package in ${dirname(resolved.path)}`,
       })),
     ],
-    warnings: [...opened.warnings, ...steps.flatMap((step) => step.warnings), ...written.warnings],
+    warnings,
     gateBytesRead: gates.bytesRead,
     bytesRead: gates.bytesRead + written.bytesRead,
     bytesWritten: written.bytesWritten,
     seconds: Number(process.hrtime.bigint() - startedAt) / 1e9,
-    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    peakRssBytes: peakRssBytes(),
   };
 }

@@ -10,6 +10,7 @@ import { resolveModelPath } from '../external-data/model-path.ts';
 import { type OpenedModel, openModel } from '../external-data/open-model.ts';
 import type { Model } from '../model/model.ts';
 import type { TensorData } from '../model/tensor-data.ts';
+import { usedBytes } from '../model/used-bytes.ts';
 import { longToNumber } from '../proto/int64.ts';
 
 /** Bytes of one file of the model. */
@@ -69,32 +70,11 @@ export interface InspectReport {
   readonly warnings: readonly string[];
 }
 
-function ranges(model: Model): Map<string, { start: number; end: number }[]> {
-  const byFile = new Map<string, { start: number; end: number }[]>();
-  for (const { tensor } of model.tensors()) {
-    if (tensor.data.kind !== 'range') continue;
-    const { file, byteOffset, byteLength } = tensor.data;
-    const list = byFile.get(file.path) ?? [];
-    list.push({ start: byteOffset, end: byteOffset + byteLength });
-    byFile.set(file.path, list);
-  }
-  return byFile;
-}
-
-function coveredBytes(list: { start: number; end: number }[]): number {
-  let covered = 0;
-  let end = 0;
-  for (const range of list.sort((a, b) => a.start - b.start)) {
-    covered += Math.max(0, range.end - Math.max(range.start, end));
-    end = Math.max(end, range.end);
-  }
-  return covered;
-}
-
 function fileUses({ model, files }: OpenedModel): FileUse[] {
-  const used = ranges(model);
-  return files.files.map(({ path, byteLength }) => {
-    const aliveBytes = path === files.model.path ? byteLength : coveredBytes(used.get(path) ?? []);
+  const used = usedBytes(model);
+  return files.files.map((file) => {
+    const { path, byteLength } = file;
+    const aliveBytes = file === files.model ? byteLength : (used.get(file) ?? 0);
     return { path, byteLength, aliveBytes, deadBytes: byteLength - aliveBytes };
   });
 }

@@ -10,13 +10,10 @@ export default defineSurgery({
   options: {},
   apply(model) {
     const removed = removeDead(model);
-    const changes: Change[] = removed.initializers.map((node) => ({
-      node,
-      what: 'unused initializer removed',
-    }));
-    if (removed.nodes > 0) {
-      changes.push({ node: `${removed.nodes} nodes`, what: 'removed, no output depends on them' });
-    }
+    const changes: Change[] = [
+      ...removed.initializers.map((node) => ({ node, what: 'unused initializer removed' })),
+      ...removed.nodes.map((node) => ({ node, what: 'unused node removed' })),
+    ];
     return { changes, declined: [], warnings: [] };
   },
 });

@@ -4,7 +4,7 @@ import type { QuantizedTable } from '../anatomy/quantized-table.ts';
 import type { ConstantView } from '../anatomy/weight.ts';
 import { ceilDiv } from '../bytes.ts';
 import type { WeightLayout } from '../kernels/kernel.ts';
-import type { TensorData } from '../model/tensor-data.ts';
+import { rangeOf, type TensorData } from '../model/tensor-data.ts';
 import { BLOCK_SIZES, isFloatType, quantizableWeight } from './blockwise.ts';
 import type { Comparison, EncodingCheck, FloatTable, Gates, StoredTable } from './gates.ts';
 import { comparePacked, type PackedRows, paddedRows } from './packed-rows.ts';
@@ -34,16 +34,17 @@ export function storedTable(table: QuantizedTable): StoredTable | string {
   if (bits !== 4 && bits !== 8) return `it has ${bits} bits per element`;
   const size = BLOCK_SIZES.find((known) => known === blockSize);
   if (size === undefined) return `it has blocks of ${blockSize}`;
-  const codes = table.codes.tensor.data;
-  const scales = table.scales.tensor;
-  const zeroPoints = table.zeroPoints?.tensor.data;
-  if (!isFloatType(scales.dtype)) return 'its scales are not fp32, fp16 or bf16';
-  if (codes.kind !== 'range' || scales.data.kind !== 'range') return 'it is too small to compare';
-  if (zeroPoints !== undefined && zeroPoints.kind !== 'range') return 'it is too small to compare';
+  const scaleType = table.scales.tensor.dtype;
+  if (!isFloatType(scaleType)) return 'its scales are not fp32, fp16 or bf16';
+  const codes = rangeOf(table.codes.tensor.data);
+  const scales = rangeOf(table.scales.tensor.data);
+  const zeroPoints = rangeOf(table.zeroPoints?.tensor.data);
+  const isMissing = table.zeroPoints !== undefined && zeroPoints === undefined;
+  if (codes === undefined || scales === undefined || isMissing) return 'it is too small to compare';
   return {
     codes,
-    scales: scales.data,
-    scaleType: scales.dtype,
+    scales,
+    scaleType,
     zeroPoints,
     bits,
     blockSize: size,
@@ -55,8 +56,13 @@ export function storedTable(table: QuantizedTable): StoredTable | string {
 /** True when both describe the same bytes, so that nothing need be compared. */
 export function sameData(a: TensorData, b: TensorData): boolean {
   if (a === b) return true;
-  if (a.kind === 'range' && b.kind === 'range') {
-    return a.file === b.file && a.byteOffset === b.byteOffset && a.byteLength === b.byteLength;
+  const [left, right] = [rangeOf(a), rangeOf(b)];
+  if (left !== undefined && right !== undefined) {
+    return (
+      left.file === right.file &&
+      left.byteOffset === right.byteOffset &&
+      left.byteLength === right.byteLength
+    );
   }
   return (
     a.kind === 'derived' &&

@@ -12,6 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { nativeStatus } from '../../src/native.ts';
 import { cli } from '../support/cli.ts';
 import { type Edit, setExternal, tinyModel, tinyWeights, writeTiny } from './tiny-model.ts';
 import { snapshot } from './tree.ts';
@@ -496,13 +497,14 @@ describe('outputs that may not be replaced', () => {
 
     expect(cli(['shrink', input, '-o', older, '--force']).status).toBe(0);
     const after = snapshot(root);
+    // Only the addon swaps directories in one step; without it the data file may not take the old one's name.
+    const data = nativeStatus().loaded ? 'older/model.onnx.data' : 'older/model.onnx.1.data';
     expect(Object.keys(after)).toEqual([
       'input',
       'input/model.onnx',
       'input/model.onnx.data',
       'older',
-      'older/model.onnx',
-      'older/model.onnx.data',
+      ...['older/model.onnx', data].sort(),
     ]);
     expect(after['older/model.onnx']).not.toBe(before['older/model.onnx']);
     expect(after['input/model.onnx.data']).toBe(before['input/model.onnx.data']);

@@ -13,7 +13,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compareOutputs } from '../../src/evaluate/compare-outputs.ts';
 import { onnx } from '../../src/proto/onnx.js';
 import { NAMED_RECIPES } from '../../src/recipes/named.ts';
-import { type RunReport, runRecipe } from '../../src/recipes/run-recipe.ts';
+import { runRecipe } from '../../src/recipes/run-recipe.ts';
+import type { RunReport } from '../../src/recipes/run-report.ts';
 import { inspectModel } from '../../src/report/inspect.ts';
 import { repositoryPath } from '../support/cli.ts';
 

@@ -1,7 +1,6 @@
 import { mkdtempSync, realpathSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import protobuf from 'protobufjs/minimal.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FormatError } from '../../src/errors.ts';
 import { inspectModel } from '../../src/report/inspect.ts';
@@ -22,17 +21,6 @@ const embed: Edit = ({ graph }) => {
     tensor.rawData = new Uint8Array(tinyWeights().buffer, 0, 192);
   }
 };
-
-/** Where the fields of the outermost message end. */
-function topLevelEnds(bytes: Uint8Array): number[] {
-  const reader = protobuf.Reader.create(bytes);
-  const ends: number[] = [];
-  while (reader.pos < reader.len) {
-    reader.skipType(reader.uint32() & 7);
-    ends.push(reader.pos);
-  }
-  return ends;
-}
 
 describe.each([
   ['external', undefined],
@@ -55,9 +43,6 @@ describe.each([
         expect((error as FormatError).message).not.toContain('\n');
       }
     }
-    // Between two fields of the outermost message no byte tells that more should follow.
-    const boundaries = topLevelEnds(bytes);
-    expect(boundaries.length).toBeGreaterThan(3);
-    for (const length of accepted) expect(boundaries).toContain(length);
+    expect(accepted).toEqual([]);
   });
 });

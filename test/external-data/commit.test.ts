@@ -259,7 +259,7 @@ describe('placing files', () => {
     });
     const error = await failure(() => staged.commit(fill(staged)));
     expect(error).toBeInstanceOf(ResourceError);
-    expect(error.message).toBe(`replacing ${output}: EIO`);
+    expect(error.message).toBe(`replacing ${output}: input/output error`);
     await staged.abort();
     expect(filesBelow(output)).toEqual(['model.onnx', 'model.onnx.data', 'tokenizer.json']);
   });

@@ -58,7 +58,9 @@ test('an output that cannot be had leaves nothing behind', async () => {
 });
 
 test('an output in a directory that does not exist says so', () => {
-  expect(() => createOutput(files.path('no/where'), 1)).toThrow('no/where: ENOENT');
+  expect(() => createOutput(files.path('no/where'), 1)).toThrow(
+    'no/where: no such file or directory',
+  );
 });
 
 test('a closed output refuses bytes', () => {

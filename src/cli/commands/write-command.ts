@@ -5,7 +5,8 @@ import { formatSize } from '../../bytes.ts';
 import { dtypeLabel } from '../../dtypes.ts';
 import { CancelledError, UsageError } from '../../errors.ts';
 import type { Recipe } from '../../recipes/recipe.ts';
-import { type RunReport, runRecipe } from '../../recipes/run-recipe.ts';
+import { runRecipe } from '../../recipes/run-recipe.ts';
+import type { RunReport } from '../../recipes/run-report.ts';
 import { note, printJson, printLine, printPath, reportError } from '../output.ts';
 import type { WriteFlags } from '../program.ts';
 import { progressDisplay } from '../progress.ts';
@@ -118,9 +119,12 @@ export async function runWriteCommand(
   recipe: Recipe,
   flags: WriteFlags,
 ): Promise<number> {
-  if (flags.output === undefined && flags.dryRun !== true) {
+  if (flags.output !== undefined && flags.inPlace === true) {
+    throw new UsageError('ERR_OPTION', '-o and --in-place exclude each other');
+  }
+  if (flags.output === undefined && flags.inPlace !== true && flags.dryRun !== true) {
     throw new UsageError('ERR_OPTION', 'no output was given', {
-      hint: 'add -o DIR, or -n to see the plan without writing',
+      hint: 'add -o DIR, --in-place, or -n to see the plan without writing',
     });
   }
   const controller = new AbortController();
@@ -134,6 +138,7 @@ export async function runWriteCommand(
     const report = await runRecipe(model, recipe, {
       component: flags.component,
       output: flags.output,
+      inPlace: flags.inPlace,
       force: flags.force,
       dryRun: flags.dryRun,
       assets: flags.assets,

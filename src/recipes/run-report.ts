@@ -1,0 +1,70 @@
+/** What a run did, as data for programs and for the command line. */
+
+import type { SavePlan } from '../external-data/plan.ts';
+import type { SurgeryResult } from '../surgeries/surgery.ts';
+
+/** One surgery of the run and what it did. */
+export interface StepReport extends SurgeryResult {
+  readonly surgery: string;
+}
+
+/** A tensor of the output. */
+export interface TensorReport {
+  readonly name: string;
+  readonly dtype: number;
+  readonly dims: readonly number[];
+  readonly byteLength: number;
+  readonly placement: 'proto' | 'inline' | 'embedded' | 'external';
+  /** True when this run makes its bytes, false when they are copied. */
+  readonly isDerived: boolean;
+}
+
+/** What a run did, or would do. Sizes in bytes. */
+export interface RunReport {
+  readonly recipe: string;
+  readonly input: { readonly path: string; readonly byteLength: number };
+  readonly output: {
+    /** Undefined for a dry run without `output`. */
+    readonly path: string | undefined;
+    readonly byteLength: number;
+    readonly files: readonly { readonly name: string; readonly byteLength: number }[];
+  };
+  readonly steps: readonly StepReport[];
+  /** False when no surgery changed anything; then nothing was written. */
+  readonly changed: boolean;
+  readonly dryRun: boolean;
+  readonly tensors: readonly TensorReport[];
+  /** Tensors that share the bytes of another. */
+  readonly aliases: number;
+  /** Weights of the input, each stored copy counted once. */
+  readonly weights: number;
+  /** Stored bits per weight of the output, scales and zero points included. */
+  readonly bitsPerWeight: number;
+  readonly assets: readonly string[];
+  /** Free bytes where the output goes; undefined without `output`, or where the file system does not say. */
+  readonly freeDiskBytes: number | undefined;
+  /** The budget the bytes move in; Node and the graph come on top. */
+  readonly memoryBytes: number;
+  /** Files of the package that were not taken along, with the reason. */
+  readonly skipped: readonly { readonly name: string; readonly reason: string }[];
+  readonly warnings: readonly string[];
+  /** Source bytes read by gates before the write. */
+  readonly gateBytesRead: number;
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  readonly seconds: number;
+  /** Largest resident set of this process so far. */
+  readonly peakRssBytes: number;
+}
+
+/** The tensors of a plan, in its order. */
+export function tensorReports(plan: SavePlan): TensorReport[] {
+  return plan.tensors.map(({ name, tensor, placement }) => ({
+    name,
+    dtype: tensor.dtype,
+    dims: tensor.dims,
+    byteLength: placement.kind === 'proto' ? (tensor.byteLength ?? 0) : placement.byteLength,
+    placement: placement.kind,
+    isDerived: tensor.data.kind === 'derived',
+  }));
+}
