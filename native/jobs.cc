@@ -1,6 +1,5 @@
 #include "jobs.h"
 
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -39,7 +38,7 @@ class Run::Worker {
 
  private:
   uint8_t* slot(int64_t file, int64_t offset) {
-    return run_.slots_[static_cast<size_t>(-1 - file)].get() + offset;
+    return run_.slots_[static_cast<size_t>(-1 - file)].data() + offset;
   }
 
   uint8_t* take(int64_t bytes) {
@@ -227,29 +226,14 @@ Run::~Run() {
   join();
 }
 
-void Run::Free::operator()(uint8_t* memory) const { free(memory); }
-
-Run::Memory Run::allocate(int64_t byteLength) {
-  constexpr size_t kPage = 4096;
-  constexpr size_t kHugePage = 2 * 1024 * 1024;
-  const size_t page = static_cast<size_t>(byteLength) >= kHugePage ? kHugePage : kPage;
-  const size_t length = (static_cast<size_t>(byteLength) / page + 1) * page;
-  Memory memory(static_cast<uint8_t*>(aligned_alloc(page, length)));
-#ifdef __linux__
-  // Strips of columns write a line to every channel of a slot, so to thousands of small pages: a third of the time.
-  if (memory != nullptr && page == kHugePage) madvise(memory.get(), static_cast<size_t>(byteLength), MADV_HUGEPAGE);
-#endif
-  return memory;
-}
-
 bool Run::start(int threads, std::function<void()> onFinished) {
   for (const int64_t byteLength : program_.slots) {
-    slots_.push_back(allocate(byteLength));
-    if (slots_.back() == nullptr) return false;
+    slots_.emplace_back(byteLength);
+    if (slots_.back().data() == nullptr) return false;
   }
   for (int i = 0; i < threads; i++) {
-    scratch_.push_back(allocate(program_.scratchBytes));
-    if (scratch_.back() == nullptr) return false;
+    scratch_.emplace_back(program_.scratchBytes);
+    if (scratch_.back().data() == nullptr) return false;
   }
   for (const Job& job : program_.jobs) {
     if (job.kernel == KernelId::kTieGate || job.kernel == KernelId::kCompare) {
@@ -260,10 +244,10 @@ bool Run::start(int threads, std::function<void()> onFinished) {
   onFinished_ = std::move(onFinished);
   // One count more than there are threads, held here: the last of them must not finish while others start.
   working_ = 1;
-  for (const Memory& scratch : scratch_) {
+  for (const WorkingMemory& scratch : scratch_) {
     working_++;
     try {
-      threads_.emplace_back(&Run::work, this, scratch.get());
+      threads_.emplace_back(&Run::work, this, scratch.data());
     } catch (const std::system_error&) {
       working_--;  // fewer threads do the same work
     }
@@ -283,6 +267,9 @@ void Run::join() {
   for (std::thread& thread : threads_) {
     if (thread.joinable()) thread.join();
   }
+  // JavaScript may hold the run long after its end.
+  slots_.clear();
+  scratch_.clear();
 }
 
 void Run::work(uint8_t* scratch) {

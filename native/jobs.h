@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "program.h"
+#include "working-memory.h"
 
 namespace lathe {
 
@@ -38,6 +39,7 @@ class Run {
   // Starts the threads; `onFinished` is called once, by the last of them. False when memory or threads ran out.
   bool start(int threads, std::function<void()> onFinished);
   void cancel();
+  // Waits for the threads and gives the working memory back.
   void join();
 
   int64_t bytesDone() const { return bytesRead_.load(std::memory_order_relaxed); }
@@ -47,12 +49,6 @@ class Run {
   const std::vector<double>& folds() const { return folds_; }
 
  private:
-  struct Free {
-    void operator()(uint8_t* memory) const;
-  };
-  using Memory = std::unique_ptr<uint8_t[], Free>;
-  static Memory allocate(int64_t byteLength);
-
   // A tile input as the kernels see it: rows `stride` bytes apart.
   struct View {
     const uint8_t* data;
@@ -66,8 +62,8 @@ class Run {
   void stopAt(const Stop& stop);
 
   const Program program_;
-  std::vector<Memory> slots_;
-  std::vector<Memory> scratch_;
+  std::vector<WorkingMemory> slots_;
+  std::vector<WorkingMemory> scratch_;
   std::vector<std::thread> threads_;
   std::vector<double> folds_;
   std::function<void()> onFinished_;

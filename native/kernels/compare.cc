@@ -23,15 +23,22 @@ Bits load(const Operand& from, int64_t row, int64_t column) {
   return bits;
 }
 
+// Counts first, without a branch; looks for the place only where something differs.
 template <typename Bits>
 void compareSquare(const Operand& a, const Operand& b, int64_t firstRow, int64_t rows, int64_t firstColumn,
                    int64_t columns, int64_t width, CompareResult* result) {
+  int64_t different = 0;
+  for (int64_t r = firstRow; r < firstRow + rows; r++) {
+    for (int64_t c = firstColumn; c < firstColumn + columns; c++) different += load<Bits>(a, r, c) != load<Bits>(b, r, c);
+  }
+  if (different == 0) return;
+  result->different += different;
   for (int64_t r = firstRow; r < firstRow + rows; r++) {
     for (int64_t c = firstColumn; c < firstColumn + columns; c++) {
-      if (load<Bits>(a, r, c) == load<Bits>(b, r, c)) continue;
-      result->different++;
       const int64_t index = r * width + c;
-      if (result->firstIndex < 0 || index < result->firstIndex) result->firstIndex = index;
+      if (result->firstIndex >= 0 && index >= result->firstIndex) break;
+      if (load<Bits>(a, r, c) == load<Bits>(b, r, c)) continue;
+      result->firstIndex = index;
     }
   }
 }

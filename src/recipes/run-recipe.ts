@@ -12,8 +12,10 @@ import { checkOutput } from '../external-data/output.ts';
 import type { StreamOptions } from '../external-data/write.ts';
 import { misorderedNodes } from '../model/liveness.ts';
 import { usedBytes } from '../model/used-bytes.ts';
+import type { Value } from '../model/value.ts';
 import { DEFAULT_MEMORY_BYTES } from '../stream/budget.ts';
 import type { IoMode } from '../stream/executor.ts';
+import { floatRemainder } from '../surgeries/blockwise.ts';
 import { findSurgery } from '../surgeries/index.ts';
 import { StreamingGates } from './gates.ts';
 import { peakRssBytes } from './peak-memory.ts';
@@ -53,22 +55,26 @@ export interface RunRecipeOptions {
     | undefined;
 }
 
+/** Runs the surgeries. What only the finished model can tell, a float weight that is still stored, is a warning. */
 async function runSteps(
   opened: OpenedModel,
   recipe: Recipe,
   gates: StreamingGates,
-): Promise<StepReport[]> {
-  const reports: StepReport[] = [];
+): Promise<{ readonly steps: StepReport[]; readonly warnings: string[] }> {
+  const steps: StepReport[] = [];
+  const sources = new Set<Value>();
   const wasOrdered = misorderedNodes(opened.model).length === 0;
   for (const { surgery: name, options } of recipe.steps) {
     const surgery = findSurgery(name);
-    reports.push({ surgery: surgery.name, ...(await surgery.run(opened.model, options, gates)) });
+    const { quantized, ...result } = await surgery.run(opened.model, options, gates);
+    for (const source of quantized ?? []) sources.add(source);
+    steps.push({ surgery: surgery.name, ...result });
   }
   const [misordered] = misorderedNodes(opened.model);
   if (wasOrdered && misordered !== undefined) {
     throw new Error(`recipe ${recipe.name} left node "${misordered.label}" before its inputs`);
   }
-  return reports;
+  return { steps, warnings: [...sources].flatMap((source) => floatRemainder(source) ?? []) };
 }
 
 /** Bytes of the model's data files that no tensor refers to any more. */
@@ -119,7 +125,7 @@ export async function runRecipe(
   });
   const weights = countWeights(opened.model);
   const gates = new StreamingGates(stream('comparing'));
-  const steps = await runSteps(opened, recipe, gates);
+  const { steps, warnings: remainders } = await runSteps(opened, recipe, gates);
   const changed = steps.some((step) => step.changes.length > 0);
   const list =
     options.assets === false || inPlace
@@ -139,6 +145,7 @@ export async function runRecipe(
   const warnings = [
     ...opened.warnings,
     ...steps.flatMap((step) => step.warnings),
+    ...remainders,
     ...written.warnings,
     ...(dead === 0
       ? []

@@ -4,7 +4,7 @@ import type { SavePlan } from '../external-data/plan.ts';
 import type { SurgeryResult } from '../surgeries/surgery.ts';
 
 /** One surgery of the run and what it did. */
-export interface StepReport extends SurgeryResult {
+export interface StepReport extends Omit<SurgeryResult, 'quantized'> {
   readonly surgery: string;
 }
 

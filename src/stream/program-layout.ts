@@ -99,7 +99,6 @@ export class ProgramLayout {
   }
 
   finish(): Program {
-    this.panels.flush();
     const { memoryBytes, threads } = this.budget;
     const slots = this.panels.slotBytes;
     const used = slots.reduce((sum, bytes) => sum + bytes, 0) + threads * this.#scratchBytes;

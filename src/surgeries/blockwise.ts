@@ -135,16 +135,16 @@ export function accuracyWarnings(bits: number, accuracyLevel: number): string[] 
   ];
 }
 
-/** Who still reads a float weight after it was quantized, as the end of a sentence; empty when it is gone. */
-export function floatRemainder(source: Value): string {
+/** Why a quantized weight is stored as float as well; undefined when it is gone. */
+export function floatRemainder(source: Value): string | undefined {
   const [reader, ...others] = source.consumers.keys();
   if (reader !== undefined) {
     const more = others.length === 0 ? '' : ` and ${others.length} more`;
-    return `; the float weight stays for ${reader.label}${more}`;
+    return `"${source.name}" is stored as float as well: ${reader.label}${more} reads it`;
   }
-  if (source.isGraphOutput) return '; the float weight stays, it is an output';
-  const isHeld = source.graph.initializers.has(source.name);
-  return isHeld ? '; the float weight stays, an annotation or training names it' : '';
+  if (source.isGraphOutput) return `"${source.name}" is stored as float as well: it is an output`;
+  if (!source.graph.initializers.has(source.name)) return undefined;
+  return `"${source.name}" is stored as float as well: an annotation or training names it`;
 }
 
 /** Carries what a node says about itself (metadata, doc string, unknown fields) to the node that replaces it. */

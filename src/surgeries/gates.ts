@@ -42,7 +42,10 @@ export interface EncodingCheck {
   readonly worst: { readonly row: number; readonly element: number } | undefined;
 }
 
-/** All of a table is compared, never a sample. Each answer costs one streamed read, counted in `bytesRead`. */
+/**
+ * A table is accepted only after all of it was compared, never a sample; a refusal may come from the first part that
+ * differs. Each answer costs one streamed read at most, counted in `bytesRead`.
+ */
 export interface Gates {
   /** Do two float tables hold the same bits, however each is stored? The same range costs nothing. */
   compareTables(a: FloatTable, b: FloatTable): Promise<Comparison>;

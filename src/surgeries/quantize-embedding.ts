@@ -14,7 +14,6 @@ import type { QuantizeParameters } from '../kernels/kernel.ts';
 import { removeUnread } from '../model/liveness.ts';
 import {
   blockwiseOptions,
-  floatRemainder,
   quantizableWeight,
   quantizedInitializers,
   quantizeParameters,
@@ -93,8 +92,8 @@ export default defineSurgery({
     for (const node of lookups) replaceByGatherBlockQuantized(model, node, table, parameters);
     removeUnread(model, tables);
     const { bits, n, k } = parameters;
-    const what = `${bits}-bit table [${n}, ${k}]${floatRemainder(source)}`;
+    const what = `${bits}-bit table [${n}, ${k}]`;
     const changes: Change[] = labels.map((node) => ({ node, what }));
-    return { changes, declined: [], warnings };
+    return { changes, declined: [], warnings, quantized: [source] };
   },
 });

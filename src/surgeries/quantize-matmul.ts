@@ -12,7 +12,6 @@ import type { Value } from '../model/value.ts';
 import {
   accuracyWarnings,
   blockwiseOptions,
-  floatRemainder,
   type QuantizedValues,
   quantizableWeight,
   quantizedInitializers,
@@ -52,7 +51,8 @@ export default defineSurgery({
   apply(model, options) {
     const include = new NodeSelector(model, options.include);
     const exclude = new NodeSelector(model, options.exclude);
-    const done: { readonly label: string; readonly what: string; readonly source: Value }[] = [];
+    const changes: Change[] = [];
+    const quantized = new Set<Value>();
     const weights = new Set<Value>();
     const declined: Decline[] = [];
     const warnings: string[] = [];
@@ -84,20 +84,14 @@ export default defineSurgery({
       made[linear.layout].set(source, table);
       const [, input] = node.inputs;
       if (input !== undefined) weights.add(input);
-      done.push({
-        label: node.label,
-        what: `${parameters.bits}-bit weight [${parameters.n}, ${parameters.k}]`,
-        source,
-      });
+      quantized.add(source);
+      const { bits, n, k } = parameters;
+      changes.push({ node: node.label, what: `${bits}-bit weight [${n}, ${k}]` });
       replaceByMatMulNBits(model, node, table, parameters, options);
     }
     removeUnread(model, weights);
-    const changes: Change[] = done.map(({ label, what, source }) => ({
-      node: label,
-      what: what + floatRemainder(source),
-    }));
     warnings.push(...include.warnings('include'), ...exclude.warnings('exclude'));
     if (changes.length > 0) warnings.push(...accuracyWarnings(options.bits, options.accuracyLevel));
-    return { changes, declined, warnings };
+    return { changes, declined, warnings, quantized: [...quantized] };
   },
 });

@@ -2,6 +2,7 @@
 
 import { PreconditionError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
+import type { Value } from '../model/value.ts';
 import type { Gates } from './gates.ts';
 import { type OptionTable, type OptionValues, parseOptions } from './options.ts';
 
@@ -23,6 +24,8 @@ export interface SurgeryResult {
   readonly declined: readonly Decline[];
   /** Things a user should know though nothing failed. */
   readonly warnings: readonly string[];
+  /** Float weights that were quantized. The run tells when one is still read at its end, and so stored as well. */
+  readonly quantized?: readonly Value[];
 }
 
 /** A surgery as its file declares it; see {@link defineSurgery}. */

@@ -79,7 +79,7 @@ function place(first: { readonly row: number; readonly element: number } | undef
 /** Why two float tables are not one table; undefined when they are. */
 export function differenceReason(result: Comparison): string | undefined {
   if (result.different === 0) return undefined;
-  return `not tied: ${result.different} of ${result.compared} elements of head and embedding differ${place(result.first)}`;
+  return `not tied: ${result.different} of ${result.compared} compared elements of head and embedding differ${place(result.first)}`;
 }
 
 /** Why a quantized table is not the encoding of a float one; undefined when it is. */

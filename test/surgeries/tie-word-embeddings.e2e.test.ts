@@ -321,7 +321,7 @@ logits = Gemm(h, W) {transB: 1}
     };
     const { declined, report } = await runText(scratch(), text, ['tie-word-embeddings'], { fill });
     expect(declined).toEqual([
-      `not tied: 1 of ${V * H} elements of head and embedding differ, first at token 1000, element 5`,
+      `not tied: 1 of ${V * H} compared elements of head and embedding differ, first at token 1000, element 5`,
     ]);
     expect(report.changed).toBe(false);
   });
