@@ -1,16 +1,26 @@
 #!/usr/bin/env node
-/** The command. Everything else is loaded when a command needs it, so that help is immediate. */
+/** The command. Everything is loaded when it is needed, so that help is immediate. */
 
-import { fromSystemError } from '../errors.ts';
-import { reportError } from './output.ts';
-import { runCommandLine } from './program.ts';
+import { HELP } from './help.ts';
 
-// A reader that closes early (`| head`) is no error of ours; answers come last, so that nothing is cut off.
+/** Answers on stdout come last: a reader that closes early (`| head`) cuts nothing off and is no error of ours. */
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
-  process.exit(reportError(fromSystemError(error, 'writing to stdout'), false));
+  Promise.all([import('../errors.ts'), import('./output.ts')]).then(
+    ([{ fromSystemError }, { reportError }]) =>
+      process.exit(reportError(fromSystemError(error, 'writing to stdout'), false)),
+  );
 });
 // Nor one of stderr (`2>&1 | head`): the work goes on, whoever listens.
 process.stderr.on('error', () => undefined);
 
-process.exitCode = await runCommandLine(process.argv.slice(2));
+const args = process.argv.slice(2);
+if (args.length === 0) {
+  process.stderr.write(HELP);
+  process.exitCode = 2;
+} else if (args.length === 1 && /^(-h|--help|help)$/.test(args[0] ?? '')) {
+  process.stdout.write(HELP);
+} else {
+  const { runCommandLine } = await import('./program.ts');
+  process.exitCode = await runCommandLine(args);
+}

@@ -4,6 +4,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { formatSize, parseSize } from '../bytes.ts';
 import { UsageError } from '../errors.ts';
 import { DEFAULT_MEMORY_BYTES } from '../stream/budget.ts';
+import { HELP } from './help.ts';
 import { reportError } from './output.ts';
 
 /** Flags of every command that writes a model. */
@@ -28,9 +29,6 @@ const RECIPES = `Recipes:
   q4-small        4 bits everywhere, stored once where tied
   q8              8 bits everywhere, stored once where tied
   int8-embedding  8-bit embedding and head only, stored once where tied`;
-
-const EXIT_CODES = `Exit codes: 0 done, 1 nothing to do or the answer is no, 2 usage, 3 bad file, 4 the model does not fit,
-5 disk, memory or permissions, 130 and 143 interrupted.`;
 
 function parsePositive(text: string): number {
   const value = Number(text);
@@ -86,19 +84,10 @@ function buildProgram(setExit: (code: number) => void): Command {
     )
     .option('-V, --version', 'version of the tool, its addon and Node')
     .helpCommand(true)
-    .addHelpText(
-      'after',
-      `
-Examples:
-  onnx-lathe inspect model/
-  onnx-lathe shrink model/ -o small/
-  onnx-lathe shrink model/ -o small/ --recipe q4-small --dry-run
-
-${EXIT_CODES}`,
-    )
     .exitOverride()
     // Errors are worded by `usageError`, in one voice with all others.
     .configureOutput({ outputError: () => undefined });
+  program.helpInformation = () => HELP;
 
   program
     .command('inspect <model>')
