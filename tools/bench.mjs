@@ -25,26 +25,6 @@ const MEASURE = {
   isa: measureInstructionSets,
 };
 
-/** @param {BenchOptions} options */
-function measureAll(options) {
-  const workspace = new Workspace(options.workDirectory, options.keep);
-  try {
-    const machine = machineFacts(workspace.root);
-    /** @type {Measurement[]} */
-    const rows = [];
-    /** @type {Record<string, ReturnType<typeof currentState>>} */
-    const stateBefore = {};
-    for (const name of options.only) {
-      process.stderr.write(`bench: ${name}\n`);
-      stateBefore[name] = currentState();
-      rows.push(...MEASURE[name](workspace, options));
-    }
-    return { machine, stateBefore, rows };
-  } finally {
-    workspace.close();
-  }
-}
-
 /** @param {ReturnType<typeof machineFacts>} machine */
 function describeMachine({ cpu, cores, memoryBytes, kernel, fileSystem, node, cp, load, memory }) {
   const free = ((memory['MemAvailable'] ?? 0) / 1e9).toFixed(1);
@@ -56,6 +36,32 @@ function describeMachine({ cpu, cores, memoryBytes, kernel, fileSystem, node, cp
       ? ['Others were using the machine: trust memory, CPU and ratios, not wall time.']
       : []),
   ].join('\n');
+}
+
+/**
+ * Prints the table of each benchmark as soon as it is done, so that an interrupted run is not all lost.
+ * @param {BenchOptions} options
+ */
+function measureAll(options) {
+  const workspace = new Workspace(options.workDirectory, options.keep);
+  try {
+    const machine = machineFacts(workspace.root);
+    process.stdout.write(`${describeMachine(machine)}\n`);
+    /** @type {Measurement[]} */
+    const rows = [];
+    /** @type {Record<string, ReturnType<typeof currentState>>} */
+    const stateBefore = {};
+    for (const name of options.only) {
+      process.stderr.write(`bench: ${name}\n`);
+      stateBefore[name] = currentState();
+      const measured = MEASURE[name](workspace, options);
+      process.stdout.write(`\n${formatTable(measured)}\n`);
+      rows.push(...measured);
+    }
+    return { machine, stateBefore, rows };
+  } finally {
+    workspace.close();
+  }
 }
 
 /** @param {readonly string[]} args */
@@ -70,7 +76,6 @@ function main(args) {
   }
   ensureBuilt();
   const result = measureAll(options);
-  process.stdout.write(`${describeMachine(result.machine)}\n\n${formatTable(result.rows)}\n`);
   if (options.jsonPath !== undefined) {
     const rows = result.rows.map((row) => ({ ...row, met: isMet(row) }));
     const { quick, rounds } = options;
