@@ -14,11 +14,6 @@ export function checkedSize(value: number, what: string): number {
   return value;
 }
 
-/** Sum of two sizes; throws a {@link FormatError} beyond 2^53-1. */
-export function addSizes(a: number, b: number, what: string): number {
-  return checkedSize(a + b, what);
-}
-
 /** Product of two sizes; throws a {@link FormatError} beyond 2^53-1. */
 export function multiplySizes(a: number, b: number, what: string): number {
   return checkedSize(a * b, what);

@@ -1,6 +1,5 @@
 /** Opening a model: decode the graph, find every tensor's bytes, check that they are there. No payload is read. */
 
-import { readSync } from 'node:fs';
 import { KIB } from '../bytes.ts';
 import { denseByteLength } from '../dtypes.ts';
 import { FormatError } from '../errors.ts';
@@ -29,26 +28,8 @@ export interface OpenedModel extends Disposable {
   readonly warnings: readonly string[];
 }
 
-function readSmall(range: FileRange, name: string): Uint8Array {
-  const bytes = new Uint8Array(range.byteLength);
-  let done = 0;
-  while (done < bytes.byteLength) {
-    const got = readSync(
-      range.file.fd,
-      bytes,
-      done,
-      bytes.byteLength - done,
-      range.byteOffset + done,
-    );
-    if (got === 0) {
-      throw new FormatError(
-        'ERR_CHANGED',
-        `${range.file.path}: tensor "${name}" ends early, the file became shorter`,
-      );
-    }
-    done += got;
-  }
-  return bytes;
+function readSmall({ file, byteOffset, byteLength }: FileRange): Uint8Array {
+  return fileReader(file.fd, file.byteLength, file.path).read(byteOffset, byteLength);
 }
 
 class Resolver {
@@ -90,7 +71,7 @@ class Resolver {
   #range(range: FileRange, name: string): FileRange | InlineData {
     checkRange(range.file, range.byteOffset, range.byteLength, name);
     if (range.byteLength >= READ_BELOW) return range;
-    return { kind: 'inline', bytes: readSmall(range, name), range };
+    return { kind: 'inline', bytes: readSmall(range), range };
   }
 
   #external(proto: onnx.ITensorProto, name: string): TensorData {

@@ -1,11 +1,11 @@
 /** Executes a save plan: creates the files, streams every payload once, writes the graph. Nothing is visible yet. */
 
-import { closeSync, ftruncateSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fromSystemError, PreconditionError } from '../errors.ts';
 import type { Derivation } from '../model/tensor-data.ts';
-import { loadNative } from '../native.ts';
 import { type IoMode, type ProgramResult, runProgram } from '../stream/executor.ts';
+import { closeOutput, createOutput, writeBytes } from '../stream/output-file.ts';
 import type { OutputFile, OutputPlace } from '../stream/program.ts';
 import { ProgramBuilder } from '../stream/program-builder.ts';
 import type { PlannedWrite, SavePlan } from './plan.ts';
@@ -26,30 +26,19 @@ interface JobName {
   readonly n: number;
 }
 
-function createFile(directory: string, name: string, byteLength: number): OutputFile {
-  const path = join(directory, name);
-  let fd: number | undefined;
+/** Creates the files of a plan, directories included; those made so far are closed again when one fails. */
+function createFiles(plan: SavePlan, directory: string): Map<string, OutputFile> {
+  const files = new Map<string, OutputFile>();
   try {
-    mkdirSync(dirname(path), { recursive: true });
-    fd = openSync(path, 'wx');
-    const native = loadNative();
-    if (native === undefined || byteLength === 0) ftruncateSync(fd, byteLength);
-    else native.preallocate(fd, 0, byteLength);
-    return { fd, path };
-  } catch (error) {
-    if (fd !== undefined) closeSync(fd);
-    throw fromSystemError(error, `writing ${path}`);
-  }
-}
-
-function writeAll(file: OutputFile, bytes: Uint8Array, byteOffset: number): void {
-  let done = 0;
-  try {
-    while (done < bytes.byteLength) {
-      done += writeSync(file.fd, bytes, done, bytes.byteLength - done, byteOffset + done);
+    for (const { name, byteLength } of plan.files) {
+      const path = join(directory, name);
+      mkdirSync(dirname(path), { recursive: true });
+      files.set(name, createOutput(path, byteLength));
     }
+    return files;
   } catch (error) {
-    throw fromSystemError(error, `writing ${file.path}`);
+    for (const file of files.values()) closeOutput(file);
+    throw fromSystemError(error, `writing to ${directory}`);
   }
 }
 
@@ -129,11 +118,8 @@ export async function writePlan(
   directory: string,
   options: StreamOptions,
 ): Promise<{ readonly bytesRead: number; readonly bytesWritten: number }> {
-  const files = new Map<string, OutputFile>();
+  const files = createFiles(plan, directory);
   try {
-    for (const { name, byteLength } of plan.files) {
-      files.set(name, createFile(directory, name, byteLength));
-    }
     const builder = new ProgramBuilder(options);
     const names = addWrites(builder, plan.writes, files);
     const result = await runProgram(builder.finish(), {
@@ -148,11 +134,11 @@ export async function writePlan(
     let graphBytes = 0;
     for (const segment of plan.model.segments) {
       if (segment.kind === 'payload') continue;
-      writeAll(model, segment.bytes, segment.byteOffset);
+      writeBytes(model, segment.bytes, segment.byteOffset);
       graphBytes += segment.bytes.byteLength;
     }
     return { bytesRead: result.bytesRead, bytesWritten: result.bytesWritten + graphBytes };
   } finally {
-    for (const { fd } of files.values()) closeSync(fd);
+    for (const file of files.values()) closeOutput(file);
   }
 }

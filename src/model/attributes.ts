@@ -59,12 +59,6 @@ export function intsAttribute(node: Node, name: string): readonly number[] | und
   );
 }
 
-/** Sets or adds an attribute. */
-export function setAttribute(node: Node, name: string, value: AttributeValue): void {
-  const attributes = (node.proto.attribute ?? []).filter((attribute) => attribute.name !== name);
-  node.proto.attribute = [...attributes, attributeProto(name, value)];
-}
-
 /** Integers of a small int64 or int32 tensor that is in memory; undefined for anything else. */
 export function readInts(tensor: Tensor): readonly number[] | undefined {
   if (tensor.data.kind === 'proto') {

@@ -1,10 +1,10 @@
 /** The gates: whole tables compared as they stream by, within the same budget as the write. */
 
 import { KIB } from '../bytes.ts';
-import { CancelledError } from '../errors.ts';
 import type { StreamOptions } from '../external-data/write.ts';
 import { floatByteLength } from '../kernels/float-types.ts';
 import type { FileRange } from '../model/tensor-data.ts';
+import { fileReader } from '../proto/file-reader.ts';
 import { type ProgramResult, runProgram } from '../stream/executor.ts';
 import { ProgramBuilder } from '../stream/program-builder.ts';
 import type {
@@ -15,7 +15,6 @@ import type {
   StoredTable,
 } from '../surgeries/gates.ts';
 import { comparePacked, type PackedRows } from '../surgeries/packed-rows.ts';
-import { readRange } from './read-range.ts';
 import { compareCorners } from './table-corner.ts';
 
 function sameRange(a: FileRange, b: FileRange): boolean {
@@ -47,7 +46,7 @@ export class StreamingGates implements Gates {
     }
     if (compared >= CORNER_FROM_ELEMENTS) {
       // One difference refuses a tie; only an acceptance has to have seen everything.
-      const corner = await compareCorners(a, b);
+      const corner = compareCorners(a, b);
       this.#bytesRead += corner.bytesRead;
       if (corner.different > 0) return corner;
     }
@@ -110,17 +109,19 @@ export class StreamingGates implements Gates {
   }
 
   /** Padded rows occur in zero points alone, a hundredth of a table: they are read in pieces on this thread. */
-  async #comparePacked(a: FileRange, b: FileRange, rows: PackedRows): Promise<Comparison> {
+  #comparePacked(a: FileRange, b: FileRange, rows: PackedRows): Comparison {
+    const left = fileReader(a.file.fd, a.file.byteLength, a.file.path);
+    const right = fileReader(b.file.fd, b.file.byteLength, b.file.path);
     const piece = Math.max(1, Math.floor(PACKED_PIECE / rows.byteLength)) * rows.byteLength;
-    const [left, right] = [Buffer.alloc(piece), Buffer.alloc(piece)];
     let different = 0;
     let firstIndex: number | undefined;
     for (let done = 0; done < a.byteLength; done += piece) {
-      if (this.#options.signal?.aborted) throw new CancelledError();
       const byteLength = Math.min(piece, a.byteLength - done);
-      await readRange(a, done, left.subarray(0, byteLength));
-      await readRange(b, done, right.subarray(0, byteLength));
-      const part = comparePacked(left.subarray(0, byteLength), right.subarray(0, byteLength), rows);
+      const part = comparePacked(
+        left.read(a.byteOffset + done, byteLength),
+        right.read(b.byteOffset + done, byteLength),
+        rows,
+      );
       different += part.different;
       if (part.firstIndex !== undefined) firstIndex ??= done + part.firstIndex;
     }

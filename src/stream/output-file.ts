@@ -1,6 +1,6 @@
 /** Files that are being written. */
 
-import { closeSync, fsyncSync, ftruncateSync, openSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { fromSystemError, hasErrno, UsageError } from '../errors.ts';
 import { loadNative } from '../native.ts';
 import type { OutputFile } from './program.ts';
@@ -40,15 +40,6 @@ export function writeBytes(file: OutputFile, bytes: Uint8Array, byteOffset: numb
     }
   } catch (error) {
     throw fromSystemError(error, `writing ${file.path}`);
-  }
-}
-
-/** Forces what was written to the disk. */
-export function syncOutput(file: OutputFile): void {
-  try {
-    fsyncSync(file.fd);
-  } catch (error) {
-    throw fromSystemError(error, `writing ${file.path} to disk`);
   }
 }
 

@@ -1,14 +1,11 @@
 /** Orders the tiles of panels that share one slot. Pure. */
 
-import type { Tile } from './program.ts';
-
-/** A tile before its place in the order is known. */
-export type UnorderedTile = Omit<Tile, 'after'>;
+import type { UnorderedTile } from './program.ts';
 
 /** A panel's tiles: those that fill its slot, and those that use the filled slot. */
 export interface Panel {
-  readonly fill: readonly UnorderedTile[];
-  readonly drain: readonly UnorderedTile[];
+  readonly fill: Iterable<UnorderedTile>;
+  readonly drain: Iterable<UnorderedTile>;
 }
 
 /** Receives tiles in their final order; answers how many there are now. */

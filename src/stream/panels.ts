@@ -17,9 +17,9 @@ const STRIP_BYTES = MIB + 64 * KIB; // 128 rows of two pages, and what their pad
 // again; 256 rows save in the kernel less than they lose in system calls, a fifth of the whole.
 const STRIP_ROWS = 128;
 
-// Panels need not fill the budget. Measured: slots of 12, 16 and 48 MB take the same time, and with this one a model
-// of 1 GB and one of 10 GB take the same memory. Only the segments of very tall weights would fall below a page.
-const SLOT_BYTES = 12 * MIB;
+// Panels need not fill the budget. Measured on models of 4 and 10 GB: slots of 8, 12 and 48 MB take the same time, and
+// with this one a model of 1 GB and one of 10 GB take about the same memory.
+const SLOT_BYTES = 8 * MIB;
 
 const PAGE = 4096;
 const LINE = 64;
@@ -84,8 +84,10 @@ export function cutPanels(work: PanelWork, budget: Budget, what: string): PanelC
   let rows = Math.min(alignUp(STRIP_ROWS, unit), tallest);
   if (mostInScratch(work, rows, budget.scratchBytes) < PAGE / elementBytes) rows = unit;
   const fitting = mostInScratch(work, rows, budget.scratchBytes);
-  const enough = Math.max(SLOT_BYTES, (slotBytesPerChannel * PAGE) / elementBytes + SLOT_SLACK);
-  const slotBytes = Math.min(budget.slotBytes, enough);
+  const slotBytes = Math.min(
+    budget.slotBytes,
+    Math.max(SLOT_BYTES, slotBytesPerChannel + SLOT_SLACK),
+  );
   const inSlot = Math.floor((slotBytes - SLOT_SLACK) / slotBytesPerChannel);
   if (fitting < 1 || inSlot < 1) {
     const scratch = scratchBytes(work, 1, unit) + (2 * unit + 1) * LINE;

@@ -3,9 +3,17 @@
 import type { FileRange, SourceFile } from '../model/tensor-data.ts';
 import { type Budget, divideBudget } from './budget.ts';
 import { alignLine, blockFormat, channelBytes, paddedStride } from './channel-bytes.ts';
-import { PanelQueue, type UnorderedTile } from './panel-queue.ts';
+import { PanelQueue } from './panel-queue.ts';
 import type { Strip } from './panels.ts';
-import type { Job, OutputFile, OutputPlace, Program, TileInput, TileOutput } from './program.ts';
+import type {
+  Job,
+  OutputFile,
+  OutputPlace,
+  Program,
+  TileInput,
+  TileOutput,
+  UnorderedTile,
+} from './program.ts';
 import { TileList } from './tile-list.ts';
 
 /** A copy between files passes through a buffer of this size (kWritePiece in native/io.h). */
@@ -65,7 +73,7 @@ export class ProgramLayout {
     for (const input of tile.inputs) {
       if (input.file >= 0) this.#inputBytes += input.segments * input.segmentByteLength;
     }
-    this.#tiles.push({ ...tile, after });
+    this.#tiles.push(tile, after);
     return this.#tiles.length;
   }
 

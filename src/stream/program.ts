@@ -88,6 +88,9 @@ export interface Tile {
   readonly outputs: readonly TileOutput[];
 }
 
+/** A tile before its place in the order is known. */
+export type UnorderedTile = Omit<Tile, 'after'>;
+
 /** A file that is being written, open for as long as the program runs. */
 export interface OutputFile {
   readonly fd: number;

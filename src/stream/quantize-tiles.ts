@@ -4,7 +4,7 @@ import { floatByteLength } from '../kernels/float-types.ts';
 import type { FileRange } from '../model/tensor-data.ts';
 import { blockFormat, channelBytes, totalBytes } from './channel-bytes.ts';
 import { cutPanels, stripsOf } from './panels.ts';
-import type { OutputPlace, QuantizeJob } from './program.ts';
+import type { OutputPlace, QuantizeJob, UnorderedTile } from './program.ts';
 import type { ProgramLayout } from './program-layout.ts';
 import { rowTiles } from './row-tiles.ts';
 import { drainSlot, slotParts } from './slot-parts.ts';
@@ -95,29 +95,31 @@ export function layQuantizeColumns(
     const channels = Math.min(cut.channels, n - firstChannel);
     const parts = slotParts(whole, channels);
     layout.panels.add(parts.byteLength, (slot) => {
-      const fill = Array.from(stripsOf(cut, k, firstChannel, channels), (strip) => {
-        const before = channelBytes(format, strip.firstElement);
-        const beforeParts = [before.codes, before.scales, before.zeroPoints];
-        const inPanel = strip.firstChannel - firstChannel;
-        return {
-          job: index,
-          ...strip,
-          inputs: [layout.strip(source, strip, n, size)],
-          outputs: targets.map((_, part) => ({
-            file: -1 - slot,
-            byteOffset:
-              (parts.offsets[part] ?? 0) +
-              inPanel * (parts.strides[part] ?? 0) +
-              (beforeParts[part] ?? 0),
-          })),
-        };
-      });
+      const fill = function* (): Generator<UnorderedTile> {
+        for (const strip of stripsOf(cut, k, firstChannel, channels)) {
+          const before = channelBytes(format, strip.firstElement);
+          const beforeParts = [before.codes, before.scales, before.zeroPoints];
+          const inPanel = strip.firstChannel - firstChannel;
+          yield {
+            job: index,
+            ...strip,
+            inputs: [layout.strip(source, strip, n, size)],
+            outputs: targets.map((_, part) => ({
+              file: -1 - slot,
+              byteOffset:
+                (parts.offsets[part] ?? 0) +
+                inPanel * (parts.strides[part] ?? 0) +
+                (beforeParts[part] ?? 0),
+            })),
+          };
+        }
+      };
       const drain = targets.flatMap((place, part) =>
         drainSlot(copyJob, slot, parts, part, (done) =>
           layout.output(place, firstChannel * (parts.strides[part] ?? 0) + done),
         ),
       );
-      return { fill, drain };
+      return { fill: fill(), drain };
     });
   }
 }

@@ -2,8 +2,7 @@
 
 import { MIB } from '../bytes.ts';
 import { alignLine, type ChannelBytes } from './channel-bytes.ts';
-import type { UnorderedTile } from './panel-queue.ts';
-import type { TileInput, TileOutput } from './program.ts';
+import type { TileInput, TileOutput, UnorderedTile } from './program.ts';
 
 // Reading and writing a slot is shared by the threads in parts of this size.
 const SLOT_TILE = MIB;

@@ -3,7 +3,7 @@
  * thousands of tiles; as objects they would outweigh its graph. Pure.
  */
 
-import type { Tile, TileInput, TileOutput } from './program.ts';
+import type { Tile, TileInput, TileOutput, UnorderedTile } from './program.ts';
 
 const HEADER = 8;
 const INPUT = 5;
@@ -30,8 +30,36 @@ export class TileList {
     return this.#starts.subarray(0, this.#length);
   }
 
-  push(tile: Tile): void {
-    const size = HEADER + tile.inputs.length * INPUT + tile.outputs.length * OUTPUT;
+  /** Appends a tile that waits for the first `after`. Makes no garbage: there are thousands of tiles. */
+  push(tile: UnorderedTile, after: number): void {
+    const { inputs, outputs } = tile;
+    this.#reserve(HEADER + inputs.length * INPUT + outputs.length * OUTPUT);
+    this.#starts[this.#length++] = this.#used;
+    const words = this.#words;
+    let at = this.#used;
+    words[at++] = tile.job;
+    words[at++] = after;
+    words[at++] = tile.firstChannel;
+    words[at++] = tile.channels;
+    words[at++] = tile.firstElement;
+    words[at++] = tile.elements;
+    words[at++] = inputs.length;
+    words[at++] = outputs.length;
+    for (const input of inputs) {
+      words[at++] = input.file;
+      words[at++] = input.byteOffset;
+      words[at++] = input.segmentByteLength;
+      words[at++] = input.segments;
+      words[at++] = input.strideBytes;
+    }
+    for (const output of outputs) {
+      words[at++] = output.file;
+      words[at++] = output.byteOffset;
+    }
+    this.#used = at;
+  }
+
+  #reserve(size: number): void {
     if (this.#used + size > this.#words.length) {
       const larger = new Float64Array(Math.ceil(this.#words.length * 1.5) + size);
       larger.set(this.words);
@@ -42,19 +70,6 @@ export class TileList {
       larger.set(this.#starts);
       this.#starts = larger;
     }
-    this.#starts[this.#length++] = this.#used;
-    const { job, after, firstChannel, channels, firstElement, elements, inputs, outputs } = tile;
-    this.#write(job, after, firstChannel, channels, firstElement, elements);
-    this.#write(inputs.length, outputs.length);
-    for (const input of inputs) {
-      this.#write(input.file, input.byteOffset, input.segmentByteLength);
-      this.#write(input.segments, input.strideBytes);
-    }
-    for (const output of outputs) this.#write(output.file, output.byteOffset);
-  }
-
-  #write(...values: number[]): void {
-    for (const value of values) this.#words[this.#used++] = value;
   }
 
   /** Job of the tile at `index`. */

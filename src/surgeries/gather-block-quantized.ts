@@ -8,6 +8,10 @@ import type { Model } from '../model/model.ts';
 import type { Node } from '../model/node.ts';
 import { inheritAnnotations, type QuantizedValues } from './blockwise.ts';
 
+/** Said of tables that have to do without zero points: the default is not the same everywhere. */
+export const NO_ZERO_POINTS =
+  'the embedding has no zero points: ONNX Runtime before 1.30 takes 0 for them on CUDA, not the middle of the codes';
+
 /** Puts GatherBlockQuantized over `table` where `node` looks up rows, keeping its output values. */
 export function replaceByGatherBlockQuantized(
   model: Model,

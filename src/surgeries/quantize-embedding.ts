@@ -2,10 +2,10 @@
  * Quantize the token-embedding table to blocks: its Gather becomes a GatherBlockQuantized.
  *
  * The table is found by structure (rows looked up by a graph input of token ids), stored [vocab, hidden] or, behind
- * a Transpose, [hidden, vocab]. All lookups of the same table change together. All attributes and zero points are
- * written, since their defaults differ between execution providers. At 4 bits an odd number of blocks per row is
- * avoided by a smaller block, or else the table is symmetric: ONNX Runtime up to 1.26 reads packed zero points of odd
- * rows from the wrong place.
+ * a Transpose, [hidden, vocab]. All lookups of the same table change together. All attributes are written and, unless
+ * the table is symmetric, zero points, since their defaults differ between execution providers. At 4 bits an odd
+ * number of blocks per row is avoided by a smaller block, or else the table is symmetric: ONNX Runtime up to 1.26
+ * reads packed zero points of odd rows from the wrong place.
  */
 
 import { type Embedding, findEmbedding } from '../anatomy/embedding.ts';
@@ -18,7 +18,11 @@ import {
   quantizedInitializers,
   quantizeParameters,
 } from './blockwise.ts';
-import { lookupsOf, replaceByGatherBlockQuantized } from './gather-block-quantized.ts';
+import {
+  lookupsOf,
+  NO_ZERO_POINTS,
+  replaceByGatherBlockQuantized,
+} from './gather-block-quantized.ts';
 import { choice } from './options.ts';
 import { type Change, type Decline, defineSurgery, type SurgeryResult } from './surgery.ts';
 
@@ -79,6 +83,7 @@ export default defineSurgery({
         `the embedding is symmetric: ${embedding.hiddenSize} columns make an odd number of blocks`,
       );
     }
+    if (blocks.symmetric) warnings.push(NO_ZERO_POINTS);
     const parameters = quantizeParameters(
       weight,
       { layout: embedding.layout, n: embedding.vocabSize, k: embedding.hiddenSize },

@@ -13,7 +13,11 @@ import { Tensor } from '../model/tensor.ts';
 import type { Value } from '../model/value.ts';
 import { accuracyWarnings, BLOCK_SIZES, type QuantizedValues } from './blockwise.ts';
 import type { Gates } from './gates.ts';
-import { lookupsOf, replaceByGatherBlockQuantized } from './gather-block-quantized.ts';
+import {
+  lookupsOf,
+  NO_ZERO_POINTS,
+  replaceByGatherBlockQuantized,
+} from './gather-block-quantized.ts';
 import { replaceByMatMulNBits } from './matmul-nbits.ts';
 import {
   differenceReason,
@@ -203,7 +207,8 @@ export async function tieFloatEmbedding(
     replaceByGatherBlockQuantized(work.model, node, values, geometry(table));
   }
   removeUnread(work.model, unread);
-  return { what: `its ${table.bits}-bit table is read by the embedding` };
+  const what = `its ${table.bits}-bit table is read by the embedding`;
+  return { what, warnings: table.zeroPoints === undefined ? [NO_ZERO_POINTS] : [] };
 }
 
 /** Two float copies: the head reads the embedding's, through a Transpose where the layouts differ. */

@@ -130,7 +130,9 @@ describe('shrink', () => {
       ),
     );
     expect(stderr.split('\n')).toContain('quantize-embedding: /embed: 8-bit table [96, 32]');
-    expect(stderr).toMatch(/^tie-word-embeddings: left \/head: not tied: 3072 of 3072 compared elements/m);
+    expect(stderr).toMatch(
+      /^tie-word-embeddings: left \/head: not tied: 3072 of 3072 compared elements/m,
+    );
     expect(readdirSync(join(root, 'out')).sort()).toEqual([
       'model.onnx',
       'model.onnx.data',
@@ -286,7 +288,9 @@ describe('apply', () => {
     const args = ['apply', 'in', '-o', 'out', '--surgery', 'tie-word-embeddings'];
     const { status, stderr } = cli(args, { cwd: root });
     expect(status).toBe(1);
-    expect(stderr).toMatch(/^tie-word-embeddings: left \/head: not tied: \d+ of 3072 compared elements/);
+    expect(stderr).toMatch(
+      /^tie-word-embeddings: left \/head: not tied: \d+ of 3072 compared elements/,
+    );
   });
 });
 

@@ -109,7 +109,9 @@ describe.each(LAYOUTS)('$name', ({ name, head, isHybrid }) => {
       head === 'tied' ? [1, 'same bytes'] : [0, 'separate, not compared'],
     );
     const allowed =
-      head === 'own' ? /^not tied: \d+ of 32768 compared elements|too small to gain/ : /too small to gain/;
+      head === 'own'
+        ? /^not tied: \d+ of 32768 compared elements|too small to gain/
+        : /too small to gain/;
     for (const reason of reasons(report)) expect(reason).toMatch(allowed);
     if (head === 'own') expect(reasons(report).join()).toContain('not tied');
 

@@ -3,9 +3,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { FileRange } from '../../src/model/tensor-data.ts';
 import { StreamingGates } from '../../src/recipes/gates.ts';
-import { closeSource, openSource } from '../../src/stream/source-file.ts';
 import { comparePacked, paddedRows } from '../../src/surgeries/packed-rows.ts';
 import { useScratchDirectory } from '../support/scratch-directory.ts';
+import { closeSource, openSource } from '../support/source-file.ts';
 import { randomNumbers, tensorOf } from '../support/tensor-values.ts';
 
 const scratch = useScratchDirectory();

@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { FormatError, ResourceError, UsageError } from '../../src/errors.ts';
-import { closeOutput, createOutput, syncOutput, writeBytes } from '../../src/stream/output-file.ts';
-import { openSource } from '../../src/stream/source-file.ts';
+import { closeOutput, createOutput, writeBytes } from '../../src/stream/output-file.ts';
+import { openSource } from '../support/source-file.ts';
 import { ScratchFiles, withFileSizeLimit } from './scratch-files.ts';
 
 let files: ScratchFiles;
@@ -39,7 +39,6 @@ test('a FIFO is refused without waiting for its writer', () => {
 test('an output has its length from the start and keeps what is written', () => {
   const file = files.output(10);
   writeBytes(file, Uint8Array.of(1, 2, 3), 4);
-  syncOutput(file);
   expect([...readFileSync(file.path)]).toEqual([0, 0, 0, 0, 1, 2, 3, 0, 0, 0]);
 });
 

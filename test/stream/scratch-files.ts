@@ -8,7 +8,7 @@ import type { FileRange, SourceFile } from '../../src/model/tensor-data.ts';
 import { loadNative } from '../../src/native.ts';
 import { closeOutput, createOutput } from '../../src/stream/output-file.ts';
 import type { OutputFile } from '../../src/stream/program.ts';
-import { closeSource, openSource } from '../../src/stream/source-file.ts';
+import { closeSource, openSource } from '../support/source-file.ts';
 
 /** The executors that can run here. */
 export const executors: readonly ('native' | 'typescript')[] = loadNative()

@@ -1,8 +1,8 @@
 /** Files that tensor bytes are read from. */
 
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
-import { FormatError, fromSystemError, hasErrno, ResourceError } from '../errors.ts';
-import type { SourceFile } from '../model/tensor-data.ts';
+import { FormatError, fromSystemError, hasErrno, ResourceError } from '../../src/errors.ts';
+import type { SourceFile } from '../../src/model/tensor-data.ts';
 
 /**
  * Makes a SourceFile of an open descriptor. Closes it and throws a FormatError unless it is a regular file: a FIFO
