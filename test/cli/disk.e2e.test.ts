@@ -94,8 +94,8 @@ it('a disk too small for a second model: keeps the older output', () => {
 // The disk itself is the first file; then come staging directory, model, data and tokenizer.
 it.each([
   [1, 'writing to disk/out'],
-  [2, 'writing \\S+/model.onnx'],
-  [3, 'writing \\S+/model.onnx.data'],
+  [2, 'creating \\S+/model.onnx'],
+  [3, 'creating \\S+/model.onnx.data'],
   [4, 'copying tokenizer.json'],
 ])('a disk that holds %i files: leaves nothing', (inodes, doing) => {
   const { status, stderr, found } = runOnDisk(`size=1m,nr_inodes=${inodes}`, '', '');
