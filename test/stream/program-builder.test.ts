@@ -21,7 +21,7 @@ function quantize(parameters: Partial<QuantizeParameters>, memoryBytes: number, 
 }
 
 test('the strips of a panel follow each other in the file', () => {
-  const { tiles } = quantize({ n: 11008, k: 1024 }, 64 * MIB);
+  const { tiles } = quantize({ n: 11008, k: 512 }, 64 * MIB);
   let end = 0;
   for (let index = 0; end < 11008 * 2; index++) {
     const [input] = tiles.at(index).inputs;
