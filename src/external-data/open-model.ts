@@ -7,6 +7,7 @@ import { Model } from '../model/model.ts';
 import type { FileRange, InlineData, SourceFile, TensorData } from '../model/tensor-data.ts';
 import { loadNative } from '../native.ts';
 import { type DecodedModel, decodeModel } from '../proto/codec.ts';
+import { externalHeader, isExternal, nodeHeader } from '../proto/deferred.ts';
 import { fileReader } from '../proto/file-reader.ts';
 import { longToNumber } from '../proto/int64.ts';
 import type { onnx } from '../proto/onnx.js';
@@ -16,8 +17,6 @@ import { parseExternalReference } from './reference.ts';
 
 /** Ranges up to this size are read at once: shapes, axes, scalars that surgeries look at. */
 const READ_BELOW = KIB;
-/** TensorProto.DataLocation.EXTERNAL */
-const EXTERNAL = 1;
 
 /** An open model: its graph, its files, and what was odd about it. */
 export interface OpenedModel extends Disposable {
@@ -32,6 +31,19 @@ function readSmall({ file, byteOffset, byteLength }: FileRange): Uint8Array {
   return fileReader(file.fd, file.byteLength, file.path).read(byteOffset, byteLength);
 }
 
+/** Bytes that type and shape ask for, where the reference does not say. */
+function shapeByteLength(proto: onnx.ITensorProto, name: string): number {
+  const dims = (proto.dims ?? []).map((dim) =>
+    longToNumber(dim, `a dimension of tensor "${name}"`),
+  );
+  const byteLength = denseByteLength(proto.dataType ?? 0, dims, `tensor "${name}"`);
+  if (byteLength !== undefined) return byteLength;
+  throw new FormatError(
+    'ERR_EXTERNAL_DATA',
+    `tensor "${name}": external data has no length and type ${proto.dataType} has no fixed width`,
+  );
+}
+
 class Resolver {
   readonly locations = new Map<SourceFile, string>();
   readonly unknownKeys = new Set<string>();
@@ -44,7 +56,7 @@ class Resolver {
   }
 
   resolve(proto: onnx.ITensorProto, name: string): TensorData {
-    if (proto.dataLocation === EXTERNAL) return this.#external(proto, name);
+    if (isExternal(proto)) return this.#external(proto, name);
     const payload = this.#decoded.payloadOf(proto);
     if (payload !== undefined) {
       return this.#embedded(payload, proto, name);
@@ -75,25 +87,15 @@ class Resolver {
   }
 
   #external(proto: onnx.ITensorProto, name: string): TensorData {
-    const entries = (proto.externalData ?? []).map(({ key, value }) => ({
-      key: key ?? '',
-      value: value ?? '',
-    }));
+    const header = externalHeader(proto);
+    const entries =
+      header?.externalData ??
+      (proto.externalData ?? []).map(({ key, value }) => ({ key: key ?? '', value: value ?? '' }));
     const reference = parseExternalReference(entries, name);
     for (const key of reference.unknownKeys) this.unknownKeys.add(key);
     const file = this.#files.data(reference.location, name);
     if (!this.locations.has(file)) this.locations.set(file, reference.location);
-    const dims = (proto.dims ?? []).map((dim) =>
-      longToNumber(dim, `a dimension of tensor "${name}"`),
-    );
-    const byteLength =
-      reference.byteLength ?? denseByteLength(proto.dataType ?? 0, dims, `tensor "${name}"`);
-    if (byteLength === undefined) {
-      throw new FormatError(
-        'ERR_EXTERNAL_DATA',
-        `tensor "${name}": external data has no length and type ${proto.dataType} has no fixed width`,
-      );
-    }
+    const byteLength = reference.byteLength ?? shapeByteLength(proto, name);
     return this.#range({ kind: 'range', file, byteOffset: reference.byteOffset, byteLength }, name);
   }
 }
@@ -110,7 +112,9 @@ function checkComplete(proto: onnx.IModelProto, path: string): void {
   if (!proto.graph) throw incomplete('the model has no graph');
   const plain = (domain: string | null | undefined) => (domain === 'ai.onnx' ? '' : (domain ?? ''));
   const imported = new Set((proto.opsetImport ?? []).map((entry) => plain(entry.domain)));
-  const missing = (proto.graph.node ?? []).find((node) => !imported.has(plain(node.domain)));
+  const missing = (proto.graph.node ?? []).find(
+    (node) => !imported.has(plain(nodeHeader(node).domain)),
+  );
   if (missing === undefined) return;
   throw incomplete(
     `node "${missing.name || missing.opType}" is of operator set "${plain(missing.domain) || 'ai.onnx'}", which the model does not import`,

@@ -10,8 +10,10 @@ import { syncModel } from '../model/sync.ts';
 import type { Tensor } from '../model/tensor.ts';
 import type { DerivedData, FileRange, InlineData, SourceFile } from '../model/tensor-data.ts';
 import { type EncodedModel, encodeModel } from '../proto/codec.ts';
+import { externalHeader, isExternal } from '../proto/deferred.ts';
+import { EXTERNAL } from '../proto/headers.ts';
 import type { onnx } from '../proto/onnx.js';
-import { formatExternalReference } from './reference.ts';
+import { type ExternalEntry, formatExternalReference } from './reference.ts';
 
 /** Values below this stay in the `.onnx`: what other writers keep there too, and below any mapping's worth. */
 const INLINE_BELOW = KIB;
@@ -20,8 +22,6 @@ const PAGE_FROM = MIB;
 const PAGE = 4096;
 /** Everything else starts at a cache line, which also satisfies SIMD loads from a mapping. */
 const CACHE_LINE = 64;
-/** TensorProto.DataLocation.EXTERNAL */
-const EXTERNAL = 1;
 
 /** How the output is laid out. */
 export interface PlanOptions {
@@ -119,7 +119,7 @@ class DataFiles {
 }
 
 function clearReference(proto: onnx.ITensorProto): void {
-  if (proto.dataLocation !== EXTERNAL) return;
+  if (!isExternal(proto)) return;
   proto.dataLocation = null;
   proto.externalData = null;
 }
@@ -133,12 +133,17 @@ function setExternal(
   proto: onnx.ITensorProto,
   place: { readonly file: string; readonly byteOffset: number; readonly byteLength: number },
 ): void {
+  const { file, byteOffset, byteLength } = place;
+  const entries = formatExternalReference({ location: file, byteOffset, byteLength });
+  const present = externalHeader(proto)?.externalData;
+  const isThere = (entry: ExternalEntry, index: number) =>
+    present?.[index]?.key === entry.key && present[index]?.value === entry.value;
+  if (present?.length === entries.length && entries.every(isThere)) return;
   proto.rawData = null;
   proto.floatData = null;
   proto.doubleData = null;
   proto.dataLocation = EXTERNAL;
-  const { file, byteOffset, byteLength } = place;
-  proto.externalData = formatExternalReference({ location: file, byteOffset, byteLength });
+  proto.externalData = entries;
 }
 
 function payloadLength(data: PayloadData): number {

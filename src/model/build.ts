@@ -1,9 +1,9 @@
 /** From protobuf messages to values and nodes. Pure. */
 
 import { FormatError } from '../errors.ts';
+import { infoName, isPlainNode, nodeHeader, tensorName } from '../proto/deferred.ts';
 import type { onnx } from '../proto/onnx.js';
 import { Graph } from './graph.ts';
-import type { Names } from './names.ts';
 import { Node } from './node.ts';
 import { type ResolveTensor, tensorFromProto } from './tensor-places.ts';
 import type { Value } from './value.ts';
@@ -12,58 +12,50 @@ function where(graph: Graph): string {
   return graph.name === '' ? `the ${graph.kind}` : `${graph.kind} "${graph.name}"`;
 }
 
-function declare(graph: Graph, name: string, names: Names): Value {
+function declare(graph: Graph, name: string): Value {
   if (graph.values.has(name)) {
     throw new FormatError('ERR_MODEL', `${where(graph)} defines the value "${name}" twice`);
   }
-  names.add(name);
   return graph.createValue(name);
 }
 
-function declareInputs(graph: Graph, names: Names): void {
+function declareInputs(graph: Graph): void {
   for (const entry of graph.proto.input ?? []) {
-    const name = typeof entry === 'string' ? entry : (entry.name ?? '');
-    const value = declare(graph, name, names);
+    const name = typeof entry === 'string' ? entry : infoName(entry);
+    const value = declare(graph, name);
     value.isGraphInput = true;
-    if (typeof entry !== 'string') value.info = entry;
     graph.inputs.push(value);
   }
 }
 
-function declareInitializers(
-  graph: Graph,
-  proto: onnx.IGraphProto,
-  resolve: ResolveTensor,
-  names: Names,
-): void {
+function declareInitializers(graph: Graph, proto: onnx.IGraphProto, resolve: ResolveTensor): void {
   for (const message of proto.initializer ?? []) {
-    const name = message.name ?? '';
+    const name = tensorName(message);
     const input = graph.values.get(name);
     // A graph input of the same name is the initializer's default-overridable twin, not a second definition.
-    const value = input?.isGraphInput && !input.tensor ? input : declare(graph, name, names);
+    const value = input?.isGraphInput && !input.tensor ? input : declare(graph, name);
     value.tensor = tensorFromProto(message, name, resolve);
     graph.initializers.set(name, value);
   }
   for (const message of proto.sparseInitializer ?? []) {
-    const name = message.values?.name ?? '';
-    if (!graph.values.has(name)) declare(graph, name, names);
+    const name = message.values ? tensorName(message.values) : '';
+    if (!graph.values.has(name)) declare(graph, name);
   }
 }
 
-function declareNodes(graph: Graph, names: Names): void {
+function declareNodes(graph: Graph): void {
   for (const proto of graph.proto.node ?? []) {
     const node = new Node(graph, proto);
-    if (proto.name) names.add(proto.name);
-    proto.output?.forEach((name, index) => {
-      node.setOutput(index, name === '' ? undefined : declare(graph, name, names));
+    nodeHeader(proto).output?.forEach((name, index) => {
+      node.setOutput(index, name === '' ? undefined : declare(graph, name));
     });
     graph.nodes.push(node);
   }
 }
 
-function connectNodes(graph: Graph, resolve: ResolveTensor, names: Names): void {
+function connectNodes(graph: Graph, resolve: ResolveTensor): void {
   for (const node of graph.nodes) {
-    node.proto.input?.forEach((name, index) => {
+    nodeHeader(node.proto).input?.forEach((name, index) => {
       const value = name === '' ? undefined : graph.resolve(name);
       if (name !== '' && value === undefined) {
         throw new FormatError(
@@ -74,9 +66,10 @@ function connectNodes(graph: Graph, resolve: ResolveTensor, names: Names): void 
       }
       node.setInput(index, value);
     });
+    if (isPlainNode(node.proto)) continue;
     for (const attribute of node.proto.attribute ?? []) {
       for (const body of [...(attribute.g ? [attribute.g] : []), ...(attribute.graphs ?? [])]) {
-        node.subgraphs.push(buildGraph('graph', body, graph, resolve, names));
+        node.subgraphs.push(buildGraph('graph', body, graph, resolve));
       }
     }
   }
@@ -84,7 +77,7 @@ function connectNodes(graph: Graph, resolve: ResolveTensor, names: Names): void 
 
 function connectOutputs(graph: Graph): void {
   for (const entry of graph.proto.output ?? []) {
-    const name = typeof entry === 'string' ? entry : (entry.name ?? '');
+    const name = typeof entry === 'string' ? entry : infoName(entry);
     const value = graph.resolve(name);
     if (value === undefined) {
       throw new FormatError(
@@ -93,8 +86,6 @@ function connectOutputs(graph: Graph): void {
       );
     }
     value.graphOutputCount++;
-    // The entry of a body that hands on a value from outside describes it there, not where it comes from.
-    if (typeof entry !== 'string' && value.graph === graph) value.info ??= entry;
     graph.outputs.push(value);
   }
 }
@@ -105,22 +96,12 @@ export function buildGraph(
   proto: onnx.IGraphProto | onnx.IFunctionProto,
   parent: Graph | undefined,
   resolve: ResolveTensor,
-  names: Names,
 ): Graph {
   const graph = new Graph(kind, proto, parent);
-  declareInputs(graph, names);
-  if (kind === 'graph') declareInitializers(graph, proto as onnx.IGraphProto, resolve, names);
-  declareNodes(graph, names);
-  for (const info of proto.valueInfo ?? []) {
-    const value = graph.values.get(info.name ?? '');
-    if (value !== undefined) value.info ??= info;
-    else {
-      graph.foreignInfo.add(info);
-      // A new value of this name would have the type that the entry states.
-      names.add(info.name ?? '');
-    }
-  }
-  connectNodes(graph, resolve, names);
+  declareInputs(graph);
+  if (kind === 'graph') declareInitializers(graph, proto as onnx.IGraphProto, resolve);
+  declareNodes(graph);
+  connectNodes(graph, resolve);
   connectOutputs(graph);
   return graph;
 }

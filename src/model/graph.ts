@@ -5,6 +5,7 @@ import { type AttributeValue, attributeProto } from './attributes.ts';
 import { Node } from './node.ts';
 import type { Tensor } from './tensor.ts';
 import { Value } from './value.ts';
+import { ValueInfos } from './value-infos.ts';
 
 /** What to build with {@link Graph.createNode}. Outputs given as strings become new values. */
 export interface NodeSpec {
@@ -27,9 +28,8 @@ export class Graph {
   readonly initializers = new Map<string, Value>();
   /** Every value declared in this scope, by name. */
   readonly values = new Map<string, Value>();
-  /** Entries of `value_info` that name no value of this scope: captured values, or leftovers of an exporter. */
-  readonly foreignInfo = new Set<onnx.IValueInfoProto>();
   nodes: Node[] = [];
+  #infos: ValueInfos | undefined;
 
   constructor(
     kind: 'graph' | 'function',
@@ -43,6 +43,12 @@ export class Graph {
 
   get name(): string {
     return this.proto.name ?? '';
+  }
+
+  /** Types and shapes as the file states them. */
+  get infos(): ValueInfos {
+    this.#infos ??= new ValueInfos(this);
+    return this.#infos;
   }
 
   /** Finds a value by name here or in an enclosing graph. */
@@ -98,19 +104,25 @@ export class Graph {
 
   /** Takes nodes out; their outputs, now without a producer, leave the scope. */
   removeNodes(nodes: ReadonlySet<Node>): void {
+    const { byValue } = this.infos;
     this.nodes = this.nodes.filter((node) => !nodes.has(node));
     for (const node of nodes) {
       node.detachInputs();
       for (const output of node.outputs) {
-        if (output?.producer === node) this.values.delete(output.name);
+        if (output?.producer !== node) continue;
+        this.values.delete(output.name);
+        byValue.delete(output);
       }
     }
   }
 
   removeInitializer(value: Value): void {
+    const { byValue } = this.infos;
     this.initializers.delete(value.name);
     value.tensor = undefined;
-    if (!value.isGraphInput) this.values.delete(value.name);
+    if (value.isGraphInput) return;
+    this.values.delete(value.name);
+    byValue.delete(value);
   }
 
   /** Gives up every use this graph and its subgraphs make of values. */

@@ -115,10 +115,7 @@ export function removeDead(model: Model): Removed {
 export function removeUnread(model: Model, values: Iterable<Value | undefined>): void {
   const held = namesHeldElsewhere(model);
   const isUnread = (value: Value) =>
-    value.consumers.size === 0 &&
-    !value.isGraphOutput &&
-    !value.isGraphInput &&
-    !held.has(value.name);
+    value.useCount === 0 && !value.isGraphOutput && !value.isGraphInput && !held.has(value.name);
   const pending = [...values];
   while (pending.length > 0) {
     const value = pending.pop();

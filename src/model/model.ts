@@ -1,5 +1,6 @@
 /** A whole model in memory, without payload bytes. Pure. */
 
+import { infoName } from '../proto/deferred.ts';
 import { longToNumber, toInt64 } from '../proto/int64.ts';
 import type { onnx } from '../proto/onnx.js';
 import { buildGraph } from './build.ts';
@@ -15,7 +16,7 @@ export class Model {
   readonly proto: onnx.IModelProto;
   readonly graph: Graph;
   readonly functions: readonly Graph[];
-  readonly names = new Names();
+  readonly names = new Names(() => this.#usedNames());
   /** Tensors outside the graphs' initializers: attributes, sparse tensors, training information. */
   readonly otherTensors: TensorTable;
   readonly #derivations = new Map<string, Derivation>();
@@ -27,9 +28,9 @@ export class Model {
   constructor(proto: onnx.IModelProto, resolve: ResolveTensor) {
     this.proto = proto;
     proto.graph ??= {};
-    this.graph = buildGraph('graph', proto.graph, undefined, resolve, this.names);
+    this.graph = buildGraph('graph', proto.graph, undefined, resolve);
     this.functions = (proto.functions ?? []).map((body) =>
-      buildGraph('function', body, undefined, resolve, this.names),
+      buildGraph('function', body, undefined, resolve),
     );
     this.otherTensors = new TensorTable(proto, resolve);
   }
@@ -41,6 +42,15 @@ export class Model {
     for (let graph = pending.pop(); graph !== undefined; graph = pending.pop()) {
       yield graph;
       for (const node of graph.nodes) pending.push(...node.subgraphs);
+    }
+  }
+
+  *#usedNames(): Generator<string> {
+    for (const graph of this.graphs()) {
+      yield* graph.values.keys();
+      for (const node of graph.nodes) yield node.name;
+      // A new value of this name would have the type that the entry states.
+      for (const info of graph.infos.foreign) yield infoName(info);
     }
   }
 

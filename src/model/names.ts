@@ -2,14 +2,21 @@
 
 /** The set of names in use: values, nodes and initializers of all scopes together. */
 export class Names {
-  readonly #used = new Set<string>();
+  readonly #collect: () => Iterable<string>;
+  #collected: Set<string> | undefined;
 
-  add(name: string): void {
-    if (name !== '') this.#used.add(name);
+  /** @param collect gives the names of the model; called when the first name is asked for or claimed */
+  constructor(collect: () => Iterable<string>) {
+    this.#collect = collect;
+  }
+
+  get #used(): Set<string> {
+    this.#collected ??= new Set(this.#collect());
+    return this.#collected;
   }
 
   has(name: string): boolean {
-    return this.#used.has(name);
+    return name !== '' && this.#used.has(name);
   }
 
   /** Claims `wanted`, or the first free of `wanted_1`, `wanted_2`, … */

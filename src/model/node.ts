@@ -1,5 +1,6 @@
 /** One operator call of a graph. Pure. */
 
+import { nodeHeader } from '../proto/deferred.ts';
 import type { onnx } from '../proto/onnx.js';
 import type { Graph } from './graph.ts';
 import type { Value } from './value.ts';
@@ -22,16 +23,16 @@ export class Node {
   }
 
   get name(): string {
-    return this.proto.name ?? '';
+    return nodeHeader(this.proto).name ?? '';
   }
 
   get opType(): string {
-    return this.proto.opType ?? '';
+    return nodeHeader(this.proto).opType ?? '';
   }
 
   /** Operator domain; the empty string and `ai.onnx` are the same and read as ''. */
   get domain(): string {
-    const domain = this.proto.domain ?? '';
+    const domain = nodeHeader(this.proto).domain ?? '';
     return domain === 'ai.onnx' ? '' : domain;
   }
 
@@ -58,13 +59,9 @@ export class Node {
     while (this.#inputs.length <= index) this.#inputs.push(undefined);
     const previous = this.#inputs[index];
     if (previous === value) return;
-    if (previous !== undefined) {
-      const times = previous.consumers.get(this) ?? 0;
-      if (times > 1) previous.consumers.set(this, times - 1);
-      else previous.consumers.delete(this);
-    }
+    previous?.removeUse(this);
     this.#inputs[index] = value;
-    if (value !== undefined) value.consumers.set(this, (value.consumers.get(this) ?? 0) + 1);
+    value?.addUse(this);
   }
 
   /** Makes `value` output `index` of this node. */

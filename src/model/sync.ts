@@ -1,5 +1,6 @@
 /** From values and nodes back to protobuf messages. Pure. */
 
+import { externalHeader, infoName, nodeHeader } from '../proto/deferred.ts';
 import { toInt64 } from '../proto/int64.ts';
 import type { onnx } from '../proto/onnx.js';
 import type { Graph } from './graph.ts';
@@ -8,10 +9,24 @@ import type { Node } from './node.ts';
 import type { Tensor } from './tensor.ts';
 import type { Value } from './value.ts';
 
+/** Whether `names`, as a message has them, are not those of `values`. Setting equal names would decode the message. */
+function differ(
+  values: readonly (Value | undefined)[],
+  names: readonly string[] | null | undefined,
+): boolean {
+  return (
+    values.length !== (names?.length ?? 0) ||
+    values.some((value, index) => (value?.name ?? '') !== names?.[index])
+  );
+}
+
 function syncNode(node: Node): onnx.INodeProto {
   const { proto } = node;
-  proto.input = node.inputs.map((value) => value?.name ?? '');
-  proto.output = node.outputs.map((value) => value?.name ?? '');
+  const header = nodeHeader(proto);
+  const names = (values: readonly (Value | undefined)[]) =>
+    values.map((value) => value?.name ?? '');
+  if (differ(node.inputs, header.input)) proto.input = names(node.inputs);
+  if (differ(node.outputs, header.output)) proto.output = names(node.outputs);
   for (const graph of node.subgraphs) syncGraph(graph);
   return proto;
 }
@@ -19,36 +34,36 @@ function syncNode(node: Node): onnx.INodeProto {
 /** Writes name, type and shape of a tensor into its message; the payload is placed by the save plan. */
 function syncTensor(value: Value, tensor: Tensor): onnx.ITensorProto {
   const { proto } = tensor;
+  const header = externalHeader(proto);
+  const isAsRead =
+    header?.name === value.name && header.dataType === tensor.dtype && header.dims === tensor.dims;
+  if (isAsRead) return proto;
   proto.name = value.name;
   if (proto.dataType !== tensor.dtype) proto.dataType = tensor.dtype;
   proto.dims = tensor.dims.map((dim) => toInt64(dim, 'a dimension'));
   return proto;
 }
 
-function namedInfo(value: Value): onnx.IValueInfoProto[] {
-  if (value.info === undefined) return [];
-  value.info.name = value.name;
-  return [value.info];
+function named(info: onnx.IValueInfoProto, value: Value): onnx.IValueInfoProto {
+  if (infoName(info) !== value.name) info.name = value.name;
+  return info;
 }
 
 /** Entries of `value_info` but those of values that are gone, in their order, then those of new values. */
 function syncValueInfo(graph: Graph): void {
-  const listed = new Set(graph.proto.valueInfo ?? []);
+  const { byValue, foreign } = graph.infos;
+  const described = new Map<onnx.IValueInfoProto, Value>();
+  for (const [value, info] of byValue) described.set(info, value);
   const kept: onnx.IValueInfoProto[] = [];
-  const known = new Set<onnx.IValueInfoProto>();
-  const isInterface = (value: Value) => value.isGraphInput || graph.outputs.includes(value);
-  const byInfo = new Map<onnx.IValueInfoProto, Value>();
-  for (const value of graph.values.values()) {
-    if (value.info !== undefined) byInfo.set(value.info, value);
+  const known = new Set(graph.proto.valueInfo ?? []);
+  for (const info of known) {
+    const value = described.get(info);
+    if (value !== undefined) kept.push(named(info, value));
+    else if (graph.values.has(infoName(info)) || foreign.has(info)) kept.push(info);
   }
-  for (const info of listed) {
-    const value = byInfo.get(info);
-    if (value !== undefined) kept.push(...namedInfo(value));
-    else if (graph.values.has(info.name ?? '') || graph.foreignInfo.has(info)) kept.push(info);
-    known.add(info);
-  }
-  for (const [info, value] of byInfo) {
-    if (!known.has(info) && !isInterface(value)) kept.push(...namedInfo(value));
+  const interfaces = new Set<Value>([...graph.inputs, ...graph.outputs]);
+  for (const [value, info] of byValue) {
+    if (!known.has(info) && !interfaces.has(value)) kept.push(named(info, value));
   }
   graph.proto.valueInfo = kept;
 }
@@ -64,10 +79,10 @@ function syncGraph(graph: Graph): void {
     if (value.tensor !== undefined) initializers.push(syncTensor(value, value.tensor));
   }
   message.initializer = initializers;
-  for (const input of graph.inputs) namedInfo(input);
+  for (const input of graph.inputs) if (input.info !== undefined) named(input.info, input);
   message.output?.forEach((info, index) => {
     const output = graph.outputs[index];
-    if (output !== undefined) info.name = output.name;
+    if (output !== undefined) named(info, output);
   });
 }
 

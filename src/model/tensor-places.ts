@@ -4,6 +4,7 @@
  */
 
 import { checkedSize } from '../bytes.ts';
+import { externalHeader, isPlainNode, tensorName } from '../proto/deferred.ts';
 import { longToNumber } from '../proto/int64.ts';
 import type { onnx } from '../proto/onnx.js';
 import { checkTensorBytes, Tensor } from './tensor.ts';
@@ -19,10 +20,13 @@ export function tensorFromProto(
   resolve: ResolveTensor,
 ): Tensor {
   const what = `tensor "${name}"`;
-  const dims = (proto.dims ?? []).map((dim) =>
-    checkedSize(longToNumber(dim, `a dimension of ${what}`), `a dimension of ${what}`),
-  );
-  const dtype = proto.dataType ?? 0;
+  const header = externalHeader(proto);
+  const dims =
+    header?.dims ??
+    (proto.dims ?? []).map((dim) =>
+      checkedSize(longToNumber(dim, `a dimension of ${what}`), `a dimension of ${what}`),
+    );
+  const dtype = header?.dataType ?? proto.dataType ?? 0;
   const data = resolve(proto, name);
   if (data.kind === 'range') checkTensorBytes(name, dtype, dims, data.byteLength);
   if (data.kind === 'inline') checkTensorBytes(name, dtype, dims, data.bytes.byteLength);
@@ -36,14 +40,14 @@ function visitSparse(
   place: string,
   visit: Visit,
 ) {
-  if (proto?.values) visit(proto.values, proto.values.name || `${place} values`);
-  if (proto?.indices) visit(proto.indices, proto.indices.name || `${place} indices`);
+  if (proto?.values) visit(proto.values, tensorName(proto.values) || `${place} values`);
+  if (proto?.indices) visit(proto.indices, tensorName(proto.indices) || `${place} indices`);
 }
 
 function visitAttribute(attribute: onnx.IAttributeProto, place: string, visit: Visit): void {
   const here = `${place}.${attribute.name ?? ''}`;
-  if (attribute.t) visit(attribute.t, attribute.t.name || here);
-  for (const tensor of attribute.tensors ?? []) visit(tensor, tensor.name || here);
+  if (attribute.t) visit(attribute.t, tensorName(attribute.t) || here);
+  for (const tensor of attribute.tensors ?? []) visit(tensor, tensorName(tensor) || here);
   visitSparse(attribute.sparseTensor, here, visit);
   for (const tensor of attribute.sparseTensors ?? []) visitSparse(tensor, here, visit);
   if (attribute.g) visitGraph(attribute.g, visit, false);
@@ -56,7 +60,7 @@ function visitGraph(
   withInitializers: boolean,
 ): void {
   if (withInitializers && 'initializer' in graph) {
-    for (const tensor of graph.initializer ?? []) visit(tensor, tensor.name ?? '');
+    for (const tensor of graph.initializer ?? []) visit(tensor, tensorName(tensor));
   }
   if ('sparseInitializer' in graph) {
     for (const tensor of graph.sparseInitializer ?? []) {
@@ -64,6 +68,7 @@ function visitGraph(
     }
   }
   for (const node of graph.node ?? []) {
+    if (isPlainNode(node)) continue;
     const place = node.name || `${node.opType ?? ''} → ${node.output?.[0] ?? ''}`;
     for (const attribute of node.attribute ?? []) visitAttribute(attribute, place, visit);
   }

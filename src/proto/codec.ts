@@ -1,11 +1,12 @@
 /** Models from bytes and back, without the payloads of their tensors. */
 
 import { FormatError, LatheError, PreconditionError } from '../errors.ts';
+import './deferred.ts';
 import { expandTokens, requireFileSize } from './expansion.ts';
 import type { PayloadField } from './layout.ts';
 import { onnx } from './onnx.js';
 import type { Payload } from './skeleton.ts';
-import { scanSkeleton } from './skeleton.ts';
+import { diagnose, scanSkeleton } from './skeleton.ts';
 import { LosslessReader, LosslessWriter } from './strings.ts';
 import { mayContainToken, PayloadTokens, tokenField } from './token.ts';
 import type { ByteReader } from './wire.ts';
@@ -43,7 +44,7 @@ export interface EncodedModel {
 }
 
 /**
- * Decodes the model in `source`, leaving tensor payloads of 128 bytes and more where they are. Memory: the skeleton
+ * Decodes the model in `source`, leaving tensor payloads of 256 bytes and more where they are. Memory: the skeleton
  * and the decoded messages. Unknown fields, absent fields and strings that are not UTF-8 survive
  * {@link encodeModel}. Throws a FormatError for anything that is not a model.
  * @param name the file's name for messages
@@ -56,7 +57,7 @@ export function decodeModel(source: ByteReader, name: string): DecodedModel {
   }
   const { bytes, payloads, tokens } = scanSkeleton(source, name);
   return {
-    model: decodeMessage(bytes, name),
+    model: decodeMessage(bytes, name, source),
     payloadOf(tensor) {
       const token = tokens.find(tensor);
       return token && payloads[token.index];
@@ -64,11 +65,12 @@ export function decodeModel(source: ByteReader, name: string): DecodedModel {
   };
 }
 
-function decodeMessage(bytes: Uint8Array, name: string): onnx.ModelProto {
+function decodeMessage(bytes: Uint8Array, name: string, source: ByteReader): onnx.ModelProto {
   try {
     return onnx.ModelProto.decode(new LosslessReader(bytes));
   } catch (cause) {
     if (cause instanceof LatheError) throw cause;
+    diagnose(source, name);
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new FormatError('ERR_PROTOBUF', `${name}: not a valid ONNX model (${reason})`, { cause });
   }

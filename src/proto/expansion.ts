@@ -128,7 +128,7 @@ export function expandTokens(
 ): Expansion {
   const reader = new WireReader(memoryReader(bytes), 'the encoded graph', bytes.length);
   const search = new TokenSearch(bytes, reader, tokens, byteLengths);
-  walkModel(reader, bytes.length, search);
+  walkModel(reader, bytes.length, search, 'full');
   requireFileSize(bytes.length + search.growth);
   return splice(
     bytes,

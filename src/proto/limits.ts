@@ -15,7 +15,13 @@ export const DEPTH_LIMIT = 100;
  * Bytes of a tensor payload from which it is left in the file. Shapes, axes and scalars are smaller and wanted at
  * once; a payload left out costs more than this in descriptions.
  */
-export const PAYLOAD_THRESHOLD = 128;
+export const PAYLOAD_THRESHOLD = 256;
+
+/**
+ * Nodes below this size are not searched for payloads: nearly all nodes are, and searching them takes longer than
+ * everything else. What a small Constant node holds stays with it.
+ */
+export const WHOLE_NODE_BYTES = 1024;
 
 /** Bytes that may remain once the payloads are left out. 100,000 nodes with stack traces take 55 MB. */
 export const SKELETON_BYTE_LIMIT = 512 * MIB;

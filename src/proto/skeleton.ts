@@ -1,10 +1,11 @@
 /** The skeleton of a serialized model: the same message without its large tensor payloads. */
 
+import { FormatError } from '../errors.ts';
 import type { PayloadField } from './layout.ts';
 import { PAYLOAD_THRESHOLD } from './limits.ts';
 import { PayloadTokens } from './token.ts';
 import type { ModelVisitor } from './walk.ts';
-import { walkModel } from './walk.ts';
+import { type WalkDepth, walkModel } from './walk.ts';
 import type { ByteReader } from './wire.ts';
 import { varintByteLength, WireReader, writeVarint } from './wire.ts';
 
@@ -102,7 +103,7 @@ class Elision implements ModelVisitor {
 
 /**
  * Reads a model and leaves out every `raw_data` and every packed, undivided `float_data` or `double_data` of at
- * least {@link PAYLOAD_THRESHOLD} bytes, wherever a tensor can sit. Payloads are not read, except those that share
+ * least {@link PAYLOAD_THRESHOLD} bytes, wherever a tensor can sit but in a small node. Payloads are not read, except those that share
  * a read of at most 1 MiB with something else. Memory: the skeleton, twice while it grows. A source of at most
  * 1 MiB that has nothing to leave out is returned as it was read.
  *
@@ -111,16 +112,36 @@ class Elision implements ModelVisitor {
  * @param name the file's name for messages
  */
 export function scanSkeleton(source: ByteReader, name: string): Skeleton {
-  const skeleton = scan(source, name, true);
-  // protobuf joins the numbers of a tensor that comes in pieces. Tokens cannot be joined: such a file, which no
-  // writer produces, keeps its numbers.
-  return skeleton ?? (scan(source, name, false) as Skeleton);
+  try {
+    return scanAt('quick', source, name);
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    // The other walk knows better what is wrong, and where.
+    return scanAt('full', source, name);
+  }
 }
 
-function scan(source: ByteReader, name: string, elideTyped: boolean): Skeleton | undefined {
+/** Throws the FormatError that says what is wrong with a model which could not be decoded, if there is one. */
+export function diagnose(source: ByteReader, name: string): void {
+  scanAt('full', source, name);
+}
+
+function scanAt(depth: WalkDepth, source: ByteReader, name: string): Skeleton {
+  const skeleton = scan(depth, source, name, true);
+  // protobuf joins the numbers of a tensor that comes in pieces. Tokens cannot be joined: such a file, which no
+  // writer produces, keeps its numbers.
+  return skeleton ?? (scan(depth, source, name, false) as Skeleton);
+}
+
+function scan(
+  depth: WalkDepth,
+  source: ByteReader,
+  name: string,
+  elideTyped: boolean,
+): Skeleton | undefined {
   const reader = new WireReader(source, name);
   const elision = new Elision(reader, elideTyped);
-  walkModel(reader, source.byteLength, elision);
+  walkModel(reader, source.byteLength, elision, depth);
   if (elision.merges && elision.typedPayloads) return undefined;
   return { bytes: reader.finish(), payloads: elision.payloads, tokens: elision.tokens };
 }

@@ -10,6 +10,8 @@ import {
   MESSAGE_HEAP_BYTES,
   PACKED_INT64_HEAP_BYTES,
   PACKED_NUMBER_HEAP_BYTES,
+  PAYLOAD_THRESHOLD,
+  WHOLE_NODE_BYTES,
 } from './limits.ts';
 import type { WireReader } from './wire.ts';
 import { WireType } from './wire.ts';
@@ -61,6 +63,12 @@ const MERGING_FIELDS: { readonly [type in MessageTypeName]?: readonly number[] }
   TensorProto: [PAYLOAD_FIELDS.float_data, PAYLOAD_FIELDS.double_data],
 };
 
+/** `value_info`: most of a graph, without tensors, and not decoded before something asks for an entry's type. */
+const PASSED_OVER: { readonly [type in MessageTypeName]?: number } = {
+  GraphProto: 13,
+  FunctionProto: 12,
+};
+
 const TENSOR = MESSAGE_TYPES.indexOf('TensorProto');
 
 function compileLayout(): Uint8Array {
@@ -68,6 +76,7 @@ function compileLayout(): Uint8Array {
   MESSAGE_TYPES.forEach((name, type) => {
     const fields: Readonly<Record<number, FieldContent>> = MESSAGE_FIELDS[name];
     for (const [number, content] of Object.entries(fields)) {
+      if (PASSED_OVER[name] === Number(number)) continue;
       const code = CONTENT_CODES[content] ?? MESSAGE_TYPES.indexOf(content as MessageTypeName) + 1;
       layout[type * FIELDS_PER_MESSAGE + Number(number)] = code;
     }
@@ -82,12 +91,34 @@ function compileLayout(): Uint8Array {
 
 const LAYOUT = compileLayout();
 
+/** How closely to look: `quick` passes over messages that are too small to hold a payload, `full` over none. */
+export type WalkDepth = 'quick' | 'full';
+
+/** By content code: messages of fewer bytes are passed over. Types of inputs and outputs are always looked into. */
+const WHOLE_BELOW = Uint16Array.from(['', ...MESSAGE_TYPES], (name) => {
+  if (name === 'NodeProto') return WHOLE_NODE_BYTES;
+  return name === 'ValueInfoProto' || name.startsWith('Type') ? 0 : PAYLOAD_THRESHOLD;
+});
+const NONE_WHOLE = new Uint16Array(WHOLE_BELOW.length);
+
+/** The most heap that a message passed over can ask for: it has a field of two bytes at least. */
+function smallMessageHeap(byteLength: number): number {
+  return MESSAGE_HEAP_BYTES + (byteLength / 2) * FIELD_HEAP_BYTES;
+}
+
 /**
- * Walks the ModelProto of `byteLength` bytes that `reader` stands at. Every tag, length and nesting is checked;
- * unknown fields and groups are passed over. Throws a {@link FormatError} with the offset of what is wrong, also
- * when the decoded message would need more heap than {@link HEAP_BYTE_LIMIT}.
+ * Walks the ModelProto of `byteLength` bytes that `reader` stands at. Every tag, length and nesting it meets is
+ * checked; unknown fields and groups are passed over. Throws a {@link FormatError} with the offset of what is wrong,
+ * also when the decoded message would need more heap than {@link HEAP_BYTE_LIMIT} (by a quick walk's rougher
+ * estimate: may need).
  */
-export function walkModel(reader: WireReader, byteLength: number, visitor: ModelVisitor): void {
+export function walkModel(
+  reader: WireReader,
+  byteLength: number,
+  visitor: ModelVisitor,
+  walkDepth: WalkDepth,
+): void {
+  const wholeBelow = walkDepth === 'quick' ? WHOLE_BELOW : NONE_WHOLE;
   const types = new Uint8Array(DEPTH_LIMIT + 1);
   const ends = new Float64Array(DEPTH_LIMIT + 1);
   /** For each open message, the merging fields met so far, one bit each. */
@@ -125,6 +156,12 @@ export function walkModel(reader: WireReader, byteLength: number, visitor: Model
       const lengthOffset = reader.byteOffset;
       const length = reader.readLength(end);
       if (content > 0 && content < Content.INT64) {
+        if (length < (wholeBelow[content] as number)) {
+          heap += smallMessageHeap(length);
+          if (heap > HEAP_BYTE_LIMIT) throw heapError(reader, start);
+          reader.skip(length, end);
+          continue;
+        }
         if (depth === DEPTH_LIMIT) throw depthError(reader, start);
         heap += MESSAGE_HEAP_BYTES;
         if (heap > HEAP_BYTE_LIMIT) throw heapError(reader, start);

@@ -137,7 +137,7 @@ export function accuracyWarnings(bits: number, accuracyLevel: number): string[] 
 
 /** Why a quantized weight is stored as float as well; undefined when it is gone. */
 export function floatRemainder(source: Value): string | undefined {
-  const [reader, ...others] = source.consumers.keys();
+  const [reader, ...others] = source.consumers;
   if (reader !== undefined) {
     const more = others.length === 0 ? '' : ` and ${others.length} more`;
     return `"${source.name}" is stored as float as well: ${reader.label}${more} reads it`;

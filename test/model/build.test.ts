@@ -43,11 +43,7 @@ y = If(c) @if
     const { graph } = opened.model;
     const w = graph.values.get('w');
     expect(w?.useCount).toBe(4);
-    expect([...(w?.consumers.keys() ?? [])].map((node) => node.opType)).toEqual([
-      'Add',
-      'Add',
-      'Mul',
-    ]);
+    expect((w?.consumers ?? []).map((node) => node.opType)).toEqual(['Add', 'Add', 'Mul']);
     expect(graph.values.get('a')?.useCount).toBe(2);
     expect([...opened.model.graphs()]).toHaveLength(5);
     expect([...opened.model.nodes()]).toHaveLength(7);
@@ -70,7 +66,7 @@ y = If(c)
     output e
     e = Identity(h)
 `);
-    const readers = [...(opened.model.graph.values.get('h')?.consumers.keys() ?? [])];
+    const readers = opened.model.graph.values.get('h')?.consumers ?? [];
     expect(readers.map((node) => node.outputs[0]?.name)).toEqual(['e']);
   });
 

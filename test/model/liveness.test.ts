@@ -22,12 +22,12 @@ function checkUses(model: Model): void {
   const nodes = new Set(model.nodes());
   for (const node of nodes) {
     for (const input of node.inputs) {
-      if (input !== undefined) expect(input.consumers.has(node)).toBe(true);
+      if (input !== undefined) expect(input.consumers).toContain(node);
     }
   }
   for (const graph of model.graphs()) {
     for (const value of graph.values.values()) {
-      for (const reader of value.consumers.keys()) expect(nodes).toContain(reader);
+      for (const reader of value.consumers) expect(nodes).toContain(reader);
     }
   }
 }

@@ -5,8 +5,8 @@ import type { onnx } from '../../src/proto/onnx.js';
 
 const name = fc.string({ unit: 'grapheme', maxLength: 12 });
 const byteLength = fc.oneof(
-  fc.constantFrom(0, 1, 127, 128, 129, 16383, 16384),
-  fc.integer({ min: 0, max: 600 }),
+  fc.constantFrom(0, 1, 127, 128, 255, 256, 257, 1023, 1024, 16383, 16384),
+  fc.integer({ min: 0, max: 1400 }),
 );
 const bytes = byteLength.chain((length) =>
   fc.integer().map((seed) => {
@@ -19,7 +19,7 @@ const bytes = byteLength.chain((length) =>
 );
 /** Lists short enough to stay and long enough to be left out. Not NaN, whose payload bits numbers do not keep. */
 const numbers = <T>(item: fc.Arbitrary<T>) =>
-  fc.oneof(fc.array(item, { maxLength: 6 }), fc.array(item, { minLength: 14, maxLength: 40 }));
+  fc.oneof(fc.array(item, { maxLength: 6 }), fc.array(item, { minLength: 28, maxLength: 80 }));
 const unknowns = fc.option(
   fc.constantFrom<Uint8Array[][]>(
     [Uint8Array.of(0xa2, 0x1f, 2, 7, 9)],

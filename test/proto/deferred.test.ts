@@ -1,0 +1,142 @@
+import { describe, expect, test } from 'vitest';
+import { FormatError } from '../../src/errors.ts';
+import { decodeModel, encodeModel } from '../../src/proto/codec.ts';
+import {
+  externalHeader,
+  infoName,
+  isExternal,
+  isPlainNode,
+  nodeHeader,
+  tensorName,
+} from '../../src/proto/deferred.ts';
+import { memoryReader } from '../../src/proto/wire.ts';
+import { field, intField, varint } from './wire-builder.ts';
+
+function decodeGraph(graph: number[]) {
+  const bytes = Uint8Array.from(field(7, graph));
+  const { model } = decodeModel(memoryReader(bytes), 'test.onnx');
+  const encode = () => {
+    const [segment] = encodeModel(model, new Map()).segments;
+    return segment?.kind === 'bytes' ? [...segment.bytes] : [];
+  };
+  return { bytes: [...bytes], graph: model.graph ?? {}, encode };
+}
+
+/** A node whose fields are in no writer's order, with an attribute and an unknown field. */
+const node = [
+  ...field(4, 'MatMul'),
+  ...field(5, [...field(1, 'axis'), ...intField(3, 1), ...intField(20, 2)]),
+  ...field(200, 'unknown'),
+  ...field(2, 'y'),
+  ...field(1, 'a'),
+  ...field(1, ''),
+  ...field(3, 'product'),
+  ...field(7, 'ai.onnx'),
+];
+
+function externalTensor(...more: number[]): number[] {
+  const entry = (key: string, value: string) => field(13, [...field(1, key), ...field(2, value)]);
+  return [
+    ...field(8, 'w'),
+    ...intField(2, 10),
+    ...intField(1, 300),
+    ...field(1, [...varint(2), ...varint(70_000)]),
+    ...intField(14, 1),
+    ...entry('location', 'w.data'),
+    ...entry('offset', '64'),
+    ...more,
+  ];
+}
+
+describe('a node', () => {
+  test('shows its header and is written as it came, in whatever order it was', () => {
+    const { bytes, graph, encode } = decodeGraph(field(1, node));
+    const [first] = graph.node ?? [];
+    if (first === undefined) throw new Error('no node');
+    expect(isPlainNode(first)).toBe(true);
+    expect(nodeHeader(first)).toEqual({
+      input: ['a', ''],
+      output: ['y'],
+      name: 'product',
+      opType: 'MatMul',
+      domain: 'ai.onnx',
+    });
+    expect(encode()).toEqual(bytes);
+    expect(isPlainNode(first)).toBe(true);
+  });
+
+  test('is decoded by the first look at a field, and then shows edits', () => {
+    const { graph, encode } = decodeGraph(field(1, node));
+    const [first] = graph.node ?? [];
+    if (first === undefined) throw new Error('no node');
+    expect(first.attribute?.map(({ name }) => name)).toEqual(['axis']);
+    expect(isPlainNode(first)).toBe(false);
+    first.input?.splice(0, 1, 'b');
+    expect(nodeHeader(first).input).toEqual(['b', '']);
+    const again = decodeGraph(encode().slice(2)).graph.node?.[0];
+    expect(again?.input).toEqual(['b', '']);
+    expect(again?.$unknowns).toHaveLength(1);
+  });
+
+  test.each([
+    ['a tensor', 5],
+    ['a graph', 6],
+    ['a list of tensors', 10],
+    ['a list of graphs', 11],
+    ['a sparse tensor', 22],
+    ['a list of sparse tensors', 23],
+  ])('with %s in an attribute is decoded at once', (_, number) => {
+    const { graph } = decodeGraph(field(1, [...node, ...field(5, field(number, []))]));
+    expect(graph.node?.map(isPlainNode)).toEqual([false]);
+  });
+
+  test('that is damaged where nobody looked yet says so when somebody does', () => {
+    const { graph } = decodeGraph(field(1, [...field(4, 'Relu'), ...field(9, [0x0a, 9])]));
+    expect(() => graph.node?.[0]?.metadataProps).toThrow(FormatError);
+  });
+});
+
+describe('a tensor in external data', () => {
+  test('shows type, shape and place, and is written as it came', () => {
+    const { bytes, graph, encode } = decodeGraph(field(5, externalTensor()));
+    const [tensor] = graph.initializer ?? [];
+    if (tensor === undefined) throw new Error('no tensor');
+    expect(externalHeader(tensor)).toEqual({
+      name: 'w',
+      dims: [300, 2, 70_000],
+      dataType: 10,
+      externalData: [
+        { key: 'location', value: 'w.data' },
+        { key: 'offset', value: '64' },
+      ],
+    });
+    expect(isExternal(tensor)).toBe(true);
+    expect(encode()).toEqual(bytes);
+    expect(tensor.dims?.map(Number)).toEqual([300, 2, 70_000]);
+    expect(externalHeader(tensor)).toBeUndefined();
+    expect([isExternal(tensor), tensorName(tensor)]).toEqual([true, 'w']);
+  });
+
+  test.each([
+    ['a dimension of 2^28', intField(1, 2n ** 28n)],
+    ['a negative dimension', intField(1, -1n)],
+    ['a payload besides', field(9, 'abcd')],
+    ['a field of the future', field(77, 'x')],
+  ])('is decoded at once with %s', (_, more) => {
+    const { graph } = decodeGraph(field(5, externalTensor(...more)));
+    expect(graph.initializer?.map(externalHeader)).toEqual([undefined]);
+  });
+
+  test('that turns out not to be external is decoded at once', () => {
+    const { graph } = decodeGraph(field(5, externalTensor(...intField(14, 0))));
+    expect(graph.initializer?.map(isExternal)).toEqual([false]);
+  });
+});
+
+test('an entry of value_info shows its name and is written as it came', () => {
+  const info = [...field(3, 'words'), ...field(1, 'x'), ...field(2, field(1, intField(1, 1)))];
+  const { bytes, graph, encode } = decodeGraph(field(13, info));
+  expect(graph.valueInfo?.map(infoName)).toEqual(['x']);
+  expect(encode()).toEqual(bytes);
+  expect(graph.valueInfo?.[0]?.type?.tensorType?.elemType).toBe(1);
+});
