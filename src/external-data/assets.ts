@@ -141,7 +141,8 @@ export function listAssets(modelPath: string, excludePaths: readonly string[]): 
   const excluded = new Set(keys.filter((key) => key !== undefined));
   let list: AssetList;
   try {
-    list = classifyAll({ directory, roots: modelRoots(modelPath).real, excluded });
+    const roots = modelRoots(modelPath).real.map(({ path }) => path);
+    list = classifyAll({ directory, roots, excluded });
   } catch (error) {
     throw fromSystemError(error, `listing ${directory}`);
   }

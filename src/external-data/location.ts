@@ -4,36 +4,23 @@
  * files.
  */
 
-import type { BigIntStats } from 'node:fs';
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  lstatSync,
-  openSync,
-  realpathSync,
-  statSync,
-} from 'node:fs';
+import { type BigIntStats, closeSync, fstatSync, lstatSync, realpathSync, statSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { FormatError, fromSystemError, hasErrno } from '../errors.ts';
+import { type Directory, type OpenBeneath, openInside, walkBeneath } from './open-beneath.ts';
 import { quoted } from './reference.ts';
 
 /**
- * Opens `path`, relative to and resolved beneath the open directory `directoryFd`, for reading and without
- * following a link out of it (`openat2` with `RESOLVE_BENEATH`). Undefined where the system lacks the call;
- * otherwise throws an error with an errno `code`.
- */
-export type OpenBeneath = (directoryFd: number, path: string) => number | undefined;
-
-/**
- * Where the files of a model may lie. `real` holds one or two directories without symbolic links: the model's own,
- * and that of the file the model path links to. The second admits a Hugging Face cache, where a snapshot is made
- * of links into one `blobs` directory; ONNX Runtime accepts the same two.
+ * Where the files of a model may lie. `real` holds one or two directories: the model's own, and that of the file the
+ * model path links to. The second admits a Hugging Face cache, where a snapshot is made of links into one `blobs`
+ * directory; ONNX Runtime accepts the same two.
  */
 export interface ModelRoots {
   /** The model's directory as the caller spelled it: locations are relative to it, messages show it. */
   readonly directory: string;
-  readonly real: readonly string[];
+  readonly real: readonly Directory[];
+  /** The `.onnx` itself, links resolved; in the last of `real`. */
+  readonly realModelPath: string;
 }
 
 /** A file opened for reading, with the facts its identity and later checks rest on. */
@@ -50,15 +37,21 @@ export interface OpenedFile {
 const LONGEST_PATH = 4095;
 const LONGEST_NAME = 255;
 
-/** Reading only; a FIFO must not block the open and a last-moment link must not be followed. */
-const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOFOLLOW ?? 0);
+/** Names that are devices on Windows, in any directory and with any extension. */
+const WINDOWS_DEVICE = /^(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])(?:[ .:]|$)/i;
+
+/** What ONNX Runtime writes as the location of a tensor in its memory; `offset` is then the address. */
+const MEMORY_MARK = /^\*\/_ORT_(?:\w+_)?MEM_ADDR_\/\*$/;
 
 /** The directories that hold the files of the model at `modelPath`, which must exist. */
 export function modelRoots(modelPath: string): ModelRoots {
   const directory = dirname(modelPath);
   const own = realpathSync.native(directory);
-  const linked = dirname(realpathSync.native(modelPath));
-  return { directory, real: own === linked ? [own] : [own, linked] };
+  const realModelPath = realpathSync.native(modelPath);
+  const linked = dirname(realModelPath);
+  const paths = own === linked ? [own] : [own, linked];
+  const real = paths.map((path) => ({ path, stats: lstatSync(path, { bigint: true }) }));
+  return { directory, real, realModelPath };
 }
 
 /** True when `path` is strictly below `directory`; both absolute and free of symbolic links. */
@@ -86,6 +79,8 @@ export function checkLocation(location: string, tensorName: string): void {
   const refuse = refusal(location, tensorName);
   if (location === '') throw refuse('is empty', 'ERR_EXTERNAL_DATA');
   if (location.includes('\0')) throw refuse('contains a NUL character', 'ERR_EXTERNAL_DATA');
+  if (/\p{Surrogate}/u.test(location)) throw refuse('is not UTF-8', 'ERR_EXTERNAL_DATA');
+  if (MEMORY_MARK.test(location)) throw refuse('is an address in memory', 'ERR_PATH_ESCAPE');
   if (location.startsWith('/')) throw refuse('is an absolute path', 'ERR_PATH_ESCAPE');
   if (location.includes('\\')) throw refuse('contains a backslash', 'ERR_PATH_ESCAPE');
   // Elsewhere a colon is an ordinary character: some exporters name data files after tensors such as onnx::MatMul_12.
@@ -93,6 +88,9 @@ export function checkLocation(location: string, tensorName: string): void {
   if (driveLike.test(location)) throw refuse('names a drive', 'ERR_PATH_ESCAPE');
 
   const names = location.split('/');
+  if (names.some((name) => WINDOWS_DEVICE.test(name))) {
+    throw refuse('names a device of Windows', 'ERR_PATH_ESCAPE');
+  }
   const isTooLong =
     Buffer.byteLength(location) > LONGEST_PATH ||
     names.some((name) => Buffer.byteLength(name) > LONGEST_NAME);
@@ -118,95 +116,79 @@ function kindOf(stats: BigIntStats): string {
   return 'of an unknown kind';
 }
 
-/** True when two stats describe one inode. */
-export function isSameInode(a: BigIntStats, b: BigIntStats): boolean {
-  return a.dev === b.dev && a.ino === b.ino;
+function requireFile(stats: BigIntStats, refuse: Refuse): void {
+  if (stats.isFile()) return;
+  throw refuse(`is ${kindOf(stats)}, not a regular file`, 'ERR_EXTERNAL_DATA');
 }
 
-/** Opens `realPath` under `root` by directory handle, or `undefined` where the system cannot. */
-function tryOpenBeneath(
-  openBeneath: OpenBeneath,
-  root: string,
-  realPath: string,
-): number | undefined {
-  const directoryFd = openSync(root, constants.O_RDONLY | (constants.O_DIRECTORY ?? 0));
+/** Where a location leads, links followed as the system follows them, and the directory it is in. */
+function resolveLocation(
+  roots: ModelRoots,
+  location: string,
+  tensorName: string,
+): { readonly root: Directory; readonly realPath: string } {
+  let realPath: string;
   try {
-    return openBeneath(directoryFd, relative(root, realPath));
+    // Not join(): it would fold `link/../x` by text, where the system and other loaders follow the link.
+    realPath = realpathSync.native(`${roots.directory}/${location}`);
   } catch (error) {
-    // Some containers forbid the call itself; the plain open below finds out what is really forbidden.
-    if (hasErrno(error, 'ENOSYS', 'EPERM')) return undefined;
-    throw error;
-  } finally {
-    closeSync(directoryFd);
+    if (hasErrno(error, 'ELOOP')) {
+      throw refusal(location, tensorName)('is a link that leads to itself', 'ERR_PATH_ESCAPE');
+    }
+    if (!hasErrno(error, 'ENOENT', 'ENOTDIR')) throw error;
+    throw new FormatError(
+      'ERR_NOT_FOUND',
+      `tensor ${quoted(tensorName)}: external data file ${quoted(location)} is not in ${roots.directory}`,
+      {
+        hint: 'put the data file beside the .onnx file; its name must stay as the model has it',
+        details: { tensor: tensorName, location },
+        cause: error,
+      },
+    );
   }
+  const root = roots.real.find((directory) => isBeneath(directory.path, realPath));
+  if (root !== undefined) return { root, realPath };
+  throw new FormatError(
+    'ERR_PATH_ESCAPE',
+    `tensor ${quoted(tensorName)}: external data location ${quoted(location)} is a link out of the model directory`,
+    {
+      hint: 'copy the file it points to beside the model',
+      details: { tensor: tensorName, location, target: realPath },
+    },
+  );
 }
 
 /**
  * Opens `location` for reading, contained in the model's directories. The path is resolved as the system would
  * resolve it, compared component by component, then the result, which has no links left, is opened beneath its
- * root. Without `openBeneath` the opened inode must still be the one the resolved path names afterwards.
+ * root.
  *
  * The descriptor is the caller's to close. Throws a {@link FormatError}: `ERR_PATH_ESCAPE`, `ERR_NOT_FOUND`, or
  * `ERR_EXTERNAL_DATA` for what is no regular file; a `ResourceError` for what the system refuses.
+ * @param ways how to open beneath a directory; where none works the opened inode is compared with the path instead
  */
 export function openLocation(
   roots: ModelRoots,
   location: string,
   tensorName: string,
-  openBeneath?: OpenBeneath,
+  ways: readonly OpenBeneath[] = [walkBeneath],
 ): OpenedFile {
   checkLocation(location, tensorName);
   const refuse = refusal(location, tensorName);
   const path = join(roots.directory, location);
   let fd: number | undefined;
   try {
-    // Not `path`: join() would fold `link/../x` by text, where the system and other loaders follow the link.
-    const realPath = realpathSync.native(`${roots.directory}/${location}`);
-    const root = roots.real.find((directory) => isBeneath(directory, realPath));
-    if (root === undefined) {
-      throw new FormatError(
-        'ERR_PATH_ESCAPE',
-        `tensor ${quoted(tensorName)}: external data location ${quoted(location)} is a link out of the model directory`,
-        {
-          hint: 'copy the file it points to beside the model',
-          details: { tensor: tensorName, location, target: realPath },
-        },
-      );
-    }
+    const { root, realPath } = resolveLocation(roots, location, tensorName);
     // Looked at before opening too: opening some devices has effects.
-    const before = statSync(realPath, { bigint: true });
-    if (!before.isFile()) {
-      throw refuse(`is ${kindOf(before)}, not a regular file`, 'ERR_EXTERNAL_DATA');
-    }
-    if (openBeneath !== undefined) fd = tryOpenBeneath(openBeneath, root, realPath);
-    const isBeneathChecked = fd !== undefined;
-    fd ??= openSync(realPath, OPEN_FLAGS);
+    requireFile(statSync(realPath, { bigint: true }), refuse);
+    fd = openInside(root, relative(root.path, realPath), ways);
     const stats = fstatSync(fd, { bigint: true });
-    if (!stats.isFile()) {
-      throw refuse(`is ${kindOf(stats)}, not a regular file`, 'ERR_EXTERNAL_DATA');
-    }
-    if (!isBeneathChecked) {
-      const isUnmoved =
-        realpathSync.native(realPath) === realPath &&
-        isSameInode(lstatSync(realPath, { bigint: true }), stats);
-      if (!isUnmoved) throw refuse('was replaced while it was opened', 'ERR_PATH_ESCAPE');
-    }
+    requireFile(stats, refuse);
     return { fd, path, realPath, stats };
   } catch (error) {
     if (fd !== undefined) closeSync(fd);
-    if (hasErrno(error, 'ENOENT', 'ENOTDIR')) {
-      throw new FormatError(
-        'ERR_NOT_FOUND',
-        `tensor ${quoted(tensorName)}: external data file ${quoted(location)} is not in ${roots.directory}`,
-        {
-          hint: 'put the data file beside the .onnx file; its name must stay as the model has it',
-          details: { tensor: tensorName, location },
-          cause: error,
-        },
-      );
-    }
-    if (hasErrno(error, 'ELOOP', 'EXDEV')) {
-      throw refuse('does not resolve inside the model directory', 'ERR_PATH_ESCAPE');
+    if (hasErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP', 'EXDEV')) {
+      throw refuse('was replaced while it was opened', 'ERR_PATH_ESCAPE');
     }
     throw fromSystemError(error, `opening ${path} for tensor ${quoted(tensorName)}`);
   }

@@ -1,12 +1,12 @@
 /** The files a model is read from: each opened once, kept open, and checked for change before a commit. */
 
 import type { BigIntStats } from 'node:fs';
-import { closeSync, constants, fstatSync, openSync, realpathSync } from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, openSync } from 'node:fs';
 import { basename } from 'node:path';
 import { FormatError, fromSystemError, hasErrno, ResourceError } from '../errors.ts';
 import type { SourceFile } from '../model/tensor-data.ts';
-import type { ModelRoots, OpenBeneath } from './location.ts';
-import { modelRoots, openLocation } from './location.ts';
+import { type ModelRoots, modelRoots, openLocation } from './location.ts';
+import { isSameInode, type OpenBeneath, walkBeneath } from './open-beneath.ts';
 import { quoted } from './reference.ts';
 
 interface Entry {
@@ -27,8 +27,11 @@ function statOpen(file: SourceFile): BigIntStats {
   }
 }
 
-/** Opens the `.onnx` itself: links are followed, since the caller chose the path. */
-function openModel(modelPath: string): Entry {
+/**
+ * Opens the `.onnx` itself, links followed, since the caller chose the path, and says where its files may lie: a
+ * model swapped for a link meanwhile must not choose another directory for them.
+ */
+function openModel(modelPath: string): { readonly entry: Entry; readonly roots: ModelRoots } {
   let fd: number | undefined;
   try {
     fd = openSync(modelPath, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
@@ -36,8 +39,12 @@ function openModel(modelPath: string): Entry {
     if (!stats.isFile()) {
       throw new FormatError('ERR_MODEL', `${modelPath} is not a regular file`);
     }
-    const realPath = realpathSync.native(modelPath);
-    return { file: { fd, path: modelPath, byteLength: Number(stats.size) }, realPath, stats };
+    const roots = modelRoots(modelPath);
+    if (!isSameInode(lstatSync(roots.realModelPath, { bigint: true }), stats)) {
+      throw new ResourceError('ERR_CHANGED', `${modelPath} was replaced while it was opened`);
+    }
+    const file = { fd, path: modelPath, byteLength: Number(stats.size) };
+    return { entry: { file, realPath: roots.realModelPath, stats }, roots };
   } catch (error) {
     if (fd !== undefined) closeSync(fd);
     if (hasErrno(error, 'ENOENT', 'ENOTDIR')) {
@@ -60,30 +67,26 @@ export class OpenedFiles implements Disposable {
   readonly #entries = new Map<string, Entry>();
   readonly #byLocation = new Map<string, SourceFile>();
   readonly #paths: Set<string>;
-  readonly #openBeneath: OpenBeneath | undefined;
+  readonly #ways: readonly OpenBeneath[];
   #isClosed = false;
 
-  private constructor(model: Entry, roots: ModelRoots, openBeneath: OpenBeneath | undefined) {
+  private constructor(model: Entry, roots: ModelRoots, ways: readonly OpenBeneath[]) {
     this.model = model.file;
     this.roots = roots;
     this.#entries.set(inodeKey(model.stats), model);
     this.#paths = new Set([model.file.path, model.realPath]);
-    this.#openBeneath = openBeneath;
+    this.#ways = ways;
   }
 
   /**
    * Opens the `.onnx` at `modelPath`. Data files are opened on demand by {@link OpenedFiles.data}.
    * Throws a {@link FormatError} (`ERR_NOT_FOUND`, `ERR_MODEL`) or a {@link ResourceError}.
-   * @param openBeneath the native call that opens beneath a directory; without it the inode is compared instead
+   * @param openBeneath the native call that opens beneath a directory, tried before {@link walkBeneath}
    */
   static open(modelPath: string, openBeneath?: OpenBeneath): OpenedFiles {
-    const model = openModel(modelPath);
-    try {
-      return new OpenedFiles(model, modelRoots(modelPath), openBeneath);
-    } catch (error) {
-      closeSync(model.file.fd);
-      throw fromSystemError(error, `opening ${modelPath}`);
-    }
+    const { entry, roots } = openModel(modelPath);
+    const ways = openBeneath === undefined ? [walkBeneath] : [openBeneath, walkBeneath];
+    return new OpenedFiles(entry, roots, ways);
   }
 
   /**
@@ -93,7 +96,7 @@ export class OpenedFiles implements Disposable {
   data(location: string, tensorName: string): SourceFile {
     const known = this.#byLocation.get(location);
     if (known !== undefined) return known;
-    const opened = openLocation(this.roots, location, tensorName, this.#openBeneath);
+    const opened = openLocation(this.roots, location, tensorName, this.#ways);
     const { fd, path, realPath, stats } = opened;
     const key = inodeKey(stats);
     const entry = this.#entries.get(key) ?? {

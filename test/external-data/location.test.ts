@@ -12,19 +12,15 @@ import {
 } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { FormatError } from '../../src/errors.ts';
-import {
-  checkLocation,
-  modelRoots,
-  type OpenBeneath,
-  openLocation,
-} from '../../src/external-data/location.ts';
+import { checkLocation, modelRoots, openLocation } from '../../src/external-data/location.ts';
+import { type OpenBeneath, walkBeneath } from '../../src/external-data/open-beneath.ts';
 import { loadNative } from '../../src/native.ts';
 import { failure, useWorkspace } from './workspace.ts';
 
 const workspace = useWorkspace();
 
-function open(model: string, location: string, openBeneath?: OpenBeneath): string {
-  const opened = openLocation(modelRoots(workspace.path(model)), location, 'w', openBeneath);
+function open(model: string, location: string, ways: readonly OpenBeneath[]): string {
+  const opened = openLocation(modelRoots(workspace.path(model)), location, 'w', ways);
   try {
     return readFileSync(opened.fd, 'utf8');
   } finally {
@@ -45,6 +41,9 @@ describe('checkLocation', () => {
     'a..b.bin',
     'onnx::MatMul_12',
     'a//b',
+    'console.data',
+    'com10',
+    'gewicht-é.data',
   ])('accepts %j', (location) => checkLocation(location, 'w'));
 
   it.each([
@@ -54,6 +53,14 @@ describe('checkLocation', () => {
     ['..\\x', 'ERR_PATH_ESCAPE', 'contains a backslash'],
     ['C:/x', 'ERR_PATH_ESCAPE', 'names a drive'],
     ['C:', 'ERR_PATH_ESCAPE', 'names a drive'],
+    ['NUL', 'ERR_PATH_ESCAPE', 'names a device of Windows'],
+    ['aux.data', 'ERR_PATH_ESCAPE', 'names a device of Windows'],
+    ['sub/Com1 .bin', 'ERR_PATH_ESCAPE', 'names a device of Windows'],
+    ['lpt³/w.data', 'ERR_PATH_ESCAPE', 'names a device of Windows'],
+    ['conout$', 'ERR_PATH_ESCAPE', 'names a device of Windows'],
+    ['*/_ORT_MEM_ADDR_/*', 'ERR_PATH_ESCAPE', 'is an address in memory'],
+    ['*/_ORT_NATIVE_ENDIAN_MEM_ADDR_/*', 'ERR_PATH_ESCAPE', 'is an address in memory'],
+    ['w.data\udcff', 'ERR_EXTERNAL_DATA', 'is not UTF-8'],
     ['', 'ERR_EXTERNAL_DATA', 'is empty'],
     ['a\0b', 'ERR_EXTERNAL_DATA', 'contains a NUL character'],
     ['.', 'ERR_EXTERNAL_DATA', 'names a directory'],
@@ -71,12 +78,15 @@ describe('checkLocation', () => {
   });
 });
 
-// With and, where it is built, through the addon: the outcome is the same.
-const ways = new Map<string, OpenBeneath | undefined>([['plain', undefined]]);
+// By comparing afterwards, through /proc and, where it is built, through the addon: the outcome is the same.
+const everyWay = new Map<string, readonly OpenBeneath[]>([
+  ['compare', []],
+  ['walk', [walkBeneath]],
+]);
 const native = loadNative();
-if (native !== undefined) ways.set('openat2', native.openBeneath);
+if (native !== undefined) everyWay.set('openat2', [native.openBeneath]);
 
-describe.each([...ways])('openLocation (%s)', (_, openBeneath) => {
+describe.each([...everyWay])('openLocation (%s)', (_, ways) => {
   it.each(['w.data', './w.data', 'sub/w.data', 'sub/../w.data', 'a..b.bin'])(
     'opens %j',
     (location) => {
@@ -84,7 +94,7 @@ describe.each([...ways])('openLocation (%s)', (_, openBeneath) => {
       for (const name of ['w.data', 'sub/w.data', 'a..b.bin']) workspace.write(`m/${name}`);
       const expected =
         location === 'sub/w.data' ? 'm/sub/w.data' : `m/${location.replace(/^.*\//, '')}`;
-      expect(open('m/model.onnx', location, openBeneath)).toBe(expected);
+      expect(open('m/model.onnx', location, ways)).toBe(expected);
     },
   );
 
@@ -92,7 +102,7 @@ describe.each([...ways])('openLocation (%s)', (_, openBeneath) => {
     workspace.write('m/model.onnx');
     workspace.write('m/w.data');
     const roots = modelRoots(workspace.path('m/model.onnx'));
-    const { fd, path, realPath, stats } = openLocation(roots, 'w.data', 'w', openBeneath);
+    const { fd, path, realPath, stats } = openLocation(roots, 'w.data', 'w', ways);
     const flags = readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8');
     const octal = /flags:\s+([0-7]+)/.exec(flags)?.[1] ?? '';
     expect(Number.parseInt(octal, 8) & (constants.O_WRONLY | constants.O_RDWR)).toBe(0);
@@ -108,17 +118,17 @@ describe.each([...ways])('openLocation (%s)', (_, openBeneath) => {
     symlinkSync('deep', workspace.path('m/shallow'));
     symlinkSync('deep/er', workspace.path('m/er'));
     workspace.write('m/deep/near.data');
-    expect(open('m/model.onnx', 'link.data', openBeneath)).toBe('m/deep/er/w.data');
-    expect(open('m/model.onnx', 'shallow/er/w.data', openBeneath)).toBe('m/deep/er/w.data');
+    expect(open('m/model.onnx', 'link.data', ways)).toBe('m/deep/er/w.data');
+    expect(open('m/model.onnx', 'shallow/er/w.data', ways)).toBe('m/deep/er/w.data');
     // As the system resolves it, through the link: not m/near.data.
-    expect(open('m/model.onnx', 'er/../near.data', openBeneath)).toBe('m/deep/near.data');
+    expect(open('m/model.onnx', 'er/../near.data', ways)).toBe('m/deep/near.data');
   });
 
   it('opens hard links and models behind a linked directory', () => {
     workspace.write('m/model.onnx');
     linkSync(workspace.write('elsewhere.data'), workspace.path('m/w.data'));
     symlinkSync('m', workspace.path('alias'));
-    expect(open('alias/model.onnx', 'w.data', openBeneath)).toBe('elsewhere.data');
+    expect(open('alias/model.onnx', 'w.data', ways)).toBe('elsewhere.data');
   });
 
   it('reads a Hugging Face cache, whose snapshot links into blobs', () => {
@@ -127,14 +137,14 @@ describe.each([...ways])('openLocation (%s)', (_, openBeneath) => {
     mkdirSync(workspace.path('snapshots/rev/onnx'), { recursive: true });
     symlinkSync('../../../blobs/aaa', workspace.path('snapshots/rev/onnx/model.onnx'));
     symlinkSync('../../../blobs/bbb', workspace.path('snapshots/rev/onnx/model.onnx_data'));
-    expect(open('snapshots/rev/onnx/model.onnx', 'model.onnx_data', openBeneath)).toBe('weights');
+    expect(open('snapshots/rev/onnx/model.onnx', 'model.onnx_data', ways)).toBe('weights');
   });
 
   it('refuses a linked data file when the model itself is no link', async () => {
     workspace.write('m/model.onnx');
     workspace.write('blobs/bbb');
     symlinkSync('../blobs/bbb', workspace.path('m/w.data'));
-    const error = await failure(() => open('m/model.onnx', 'w.data', openBeneath));
+    const error = await failure(() => open('m/model.onnx', 'w.data', ways));
     expect(error.code).toBe('ERR_PATH_ESCAPE');
     expect(error.message).toContain('"w.data" is a link out of the model directory');
     expect(error.hint).toContain('copy the file');
@@ -146,7 +156,7 @@ describe.each([...ways])('openLocation (%s)', (_, openBeneath) => {
     symlinkSync('..', workspace.path('m/up'));
     symlinkSync('/etc/passwd', workspace.path('m/passwd'));
     for (const location of ['up/m-secret/w.data', 'passwd']) {
-      const error = await failure(() => open('m/model.onnx', location, openBeneath));
+      const error = await failure(() => open('m/model.onnx', location, ways));
       expect(error.code).toBe('ERR_PATH_ESCAPE');
     }
   });
@@ -155,9 +165,7 @@ describe.each([...ways])('openLocation (%s)', (_, openBeneath) => {
     workspace.write('m/model.onnx');
     symlinkSync('b', workspace.path('m/a'));
     symlinkSync('a', workspace.path('m/b'));
-    expect((await failure(() => open('m/model.onnx', 'a', openBeneath))).code).toBe(
-      'ERR_PATH_ESCAPE',
-    );
+    expect((await failure(() => open('m/model.onnx', 'a', ways))).code).toBe('ERR_PATH_ESCAPE');
   });
 
   it('refuses directories, FIFOs and devices without waiting for them', async () => {
@@ -167,7 +175,7 @@ describe.each([...ways])('openLocation (%s)', (_, openBeneath) => {
     symlinkSync('/dev/zero', workspace.path('m/zero'));
     const messages = [];
     for (const location of ['directory', 'fifo']) {
-      const error = await failure(() => open('m/model.onnx', location, openBeneath));
+      const error = await failure(() => open('m/model.onnx', location, ways));
       expect(error.code).toBe('ERR_EXTERNAL_DATA');
       messages.push(error.message);
     }
@@ -175,11 +183,9 @@ describe.each([...ways])('openLocation (%s)', (_, openBeneath) => {
       'tensor "w": external data location "directory" is a directory, not a regular file',
       'tensor "w": external data location "fifo" is a FIFO, not a regular file',
     ]);
-    expect((await failure(() => open('m/model.onnx', 'zero', openBeneath))).code).toBe(
-      'ERR_PATH_ESCAPE',
-    );
-    const roots = { directory: '/dev', real: ['/dev'] };
-    const device = await failure(() => openLocation(roots, 'zero', 'w', openBeneath));
+    expect((await failure(() => open('m/model.onnx', 'zero', ways))).code).toBe('ERR_PATH_ESCAPE');
+    const roots = modelRoots('/dev/null');
+    const device = await failure(() => openLocation(roots, 'zero', 'w', ways));
     expect(device.message).toContain('is a device');
   });
 
@@ -188,7 +194,7 @@ describe.each([...ways])('openLocation (%s)', (_, openBeneath) => {
     workspace.write('m/file');
     symlinkSync('nothing', workspace.path('m/dangling'));
     for (const location of ['missing.data', 'file/x', 'dangling', 'missing/../file']) {
-      const error = await failure(() => open('m/model.onnx', location, openBeneath));
+      const error = await failure(() => open('m/model.onnx', location, ways));
       expect(error).toBeInstanceOf(FormatError);
       expect(error.code).toBe('ERR_NOT_FOUND');
       expect(error.message).toContain(`external data file "${location}" is not in`);
@@ -199,13 +205,13 @@ describe.each([...ways])('openLocation (%s)', (_, openBeneath) => {
     workspace.write('secret', 'secret');
     workspace.write('m/model.onnx');
     workspace.write('m/w.data');
-    const swapThenOpen: OpenBeneath = (directoryFd, path) => {
+    const swap: OpenBeneath = () => {
       renameSync(workspace.path('m/w.data'), workspace.path('m/old'));
       symlinkSync('../secret', workspace.path('m/w.data'));
-      return openBeneath?.(directoryFd, path);
+      return undefined;
     };
     const before = openDescriptors();
-    const error = await failure(() => open('m/model.onnx', 'w.data', swapThenOpen));
+    const error = await failure(() => open('m/model.onnx', 'w.data', [swap, ...ways]));
     expect(error.code).toBe('ERR_PATH_ESCAPE');
     expect(openDescriptors()).toBe(before);
   });
@@ -214,13 +220,13 @@ describe.each([...ways])('openLocation (%s)', (_, openBeneath) => {
     workspace.write('outside/w.data', 'secret');
     workspace.write('m/model.onnx');
     workspace.write('m/sub/w.data');
-    const swapThenOpen: OpenBeneath = (directoryFd, path) => {
+    const swap: OpenBeneath = () => {
       renameSync(workspace.path('m/sub'), workspace.path('m/old'));
       symlinkSync('../outside', workspace.path('m/sub'));
-      return openBeneath?.(directoryFd, path);
+      return undefined;
     };
     const before = openDescriptors();
-    const error = await failure(() => open('m/model.onnx', 'sub/w.data', swapThenOpen));
+    const error = await failure(() => open('m/model.onnx', 'sub/w.data', [swap, ...ways]));
     expect(error.code).toBe('ERR_PATH_ESCAPE');
     expect(openDescriptors()).toBe(before);
   });
@@ -228,13 +234,13 @@ describe.each([...ways])('openLocation (%s)', (_, openBeneath) => {
   it('refuses a file that turns into a FIFO while it is opened, without waiting', async () => {
     workspace.write('m/model.onnx');
     workspace.write('m/w.data');
-    const swapThenOpen: OpenBeneath = (directoryFd, path) => {
+    const swap: OpenBeneath = () => {
       renameSync(workspace.path('m/w.data'), workspace.path('m/old'));
       execFileSync('mkfifo', [workspace.path('m/w.data')]);
-      return openBeneath?.(directoryFd, path);
+      return undefined;
     };
     const before = openDescriptors();
-    const error = await failure(() => open('m/model.onnx', 'w.data', swapThenOpen));
+    const error = await failure(() => open('m/model.onnx', 'w.data', [swap, ...ways]));
     expect(error.message).toContain('is a FIFO');
     expect(openDescriptors()).toBe(before);
   });
@@ -247,6 +253,6 @@ describe('openLocation where containers forbid openat2', () => {
     const forbidden: OpenBeneath = () => {
       throw Object.assign(new Error('operation not permitted'), { code: 'EPERM' });
     };
-    expect(open('m/model.onnx', 'w.data', forbidden)).toBe('content');
+    expect(open('m/model.onnx', 'w.data', [forbidden])).toBe('content');
   });
 });
