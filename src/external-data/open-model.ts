@@ -13,7 +13,7 @@ import { longToNumber } from '../proto/int64.ts';
 import type { onnx } from '../proto/onnx.js';
 import type { Payload } from '../proto/skeleton.ts';
 import { checkRange, OpenedFiles } from './open-files.ts';
-import { parseExternalReference } from './reference.ts';
+import { checkExternalType, parseExternalReference } from './reference.ts';
 
 /** Ranges up to this size are read at once: shapes, axes, scalars that surgeries look at. */
 const READ_BELOW = KIB;
@@ -91,6 +91,7 @@ class Resolver {
     const entries =
       header?.externalData ??
       (proto.externalData ?? []).map(({ key, value }) => ({ key: key ?? '', value: value ?? '' }));
+    checkExternalType(header?.dataType ?? proto.dataType ?? 0, name);
     const reference = parseExternalReference(entries, name);
     for (const key of reference.unknownKeys) this.unknownKeys.add(key);
     const file = this.#files.data(reference.location, name);

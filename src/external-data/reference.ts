@@ -1,5 +1,6 @@
 /** The `external_data` entries of a TensorProto: which file, from which byte, how many bytes. Pure. */
 
+import { DType, type DTypeCode } from '../dtypes.ts';
 import { FormatError } from '../errors.ts';
 
 /** One `StringStringEntryProto`. */
@@ -21,6 +22,9 @@ export interface ExternalReference {
    */
   readonly unknownKeys: readonly string[];
 }
+
+/** TensorProto.DataType.UNDEFINED */
+const UNDEFINED: DTypeCode = 0;
 
 /** Keys that loaders know and that do not survive moving the bytes: a whole-file SHA-1, machine-specific packings. */
 const DROPPED_KEY = /^(?:checksum|prepacked.*)$/s;
@@ -97,6 +101,16 @@ export function parseExternalReference(
     throw refuse(tensorName, 'external data has no location', { key: 'location' });
   }
   return { location, byteOffset, byteLength, unknownKeys: [...unknownKeys] };
+}
+
+/**
+ * Throws a {@link FormatError} `ERR_EXTERNAL_DATA` for an element type that has no bytes to point at: strings, which
+ * the format keeps in protobuf fields, and none at all. Types newer than the dtype table pass.
+ */
+export function checkExternalType(dtype: DTypeCode, tensorName: string): void {
+  if (dtype !== DType.STRING && dtype !== UNDEFINED) return;
+  const what = dtype === DType.STRING ? 'strings' : 'values without an element type';
+  throw refuse(tensorName, `external data of ${what}`, { dtype });
 }
 
 /** The only entries this library writes, in this order; plain decimal because ONNX Runtime reads nothing else. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { FormatError } from '../../src/errors.ts';
 import {
+  checkExternalType,
   formatExternalReference,
   parseExternalReference,
   quoted,
@@ -102,6 +103,22 @@ describe('parseExternalReference', () => {
     const reference = parseExternalReference(list, 'w');
     expect(reference.unknownKeys).toEqual(['basepath', 'Offset', '__proto__']);
     expect(reference.byteOffset).toBe(0);
+  });
+});
+
+describe('checkExternalType', () => {
+  it('passes every type that has bytes, known or not', () => {
+    for (const dtype of [1, 7, 9, 16, 22, 28, 29, 99]) checkExternalType(dtype, 'w');
+  });
+
+  it.each([
+    [8, 'strings'],
+    [0, 'values without an element type'],
+  ])('refuses type %i', async (dtype, what) => {
+    const error = await failure(() => checkExternalType(dtype, 'w'));
+    expect(error).toBeInstanceOf(FormatError);
+    expect(error.code).toBe('ERR_EXTERNAL_DATA');
+    expect(error.message).toBe(`tensor "w": external data of ${what}`);
   });
 });
 
