@@ -6,9 +6,14 @@ export const KIB = 1024;
 export const MIB = 1024 * KIB;
 export const GIB = 1024 * MIB;
 
+/** Whether `value` can be a size: an integer from 0 to 2^53-1. */
+export function isSize(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
+}
+
 /** Returns `value` when it is an integer in [0, 2^53), else throws a {@link FormatError} that names `what`. */
 export function checkedSize(value: number, what: string): number {
-  if (!Number.isSafeInteger(value) || value < 0) {
+  if (!isSize(value)) {
     throw new FormatError('ERR_LIMIT', `${what} is ${value}, not an integer from 0 to 2^53-1`);
   }
   return value;

@@ -1,6 +1,6 @@
 /** The one table of ONNX element types (TensorProto.DataType of IR version 14). Pure. */
 
-import { checkedSize } from './bytes.ts';
+import { checkedSize, isSize } from './bytes.ts';
 
 /** Number of an ONNX element type. An open set: newer files may carry numbers this table does not know. */
 export type DTypeCode = number;
@@ -81,9 +81,11 @@ export function elementCount(dims: readonly number[], what: string): number {
   let count = 1;
   let zero = false;
   for (const dim of dims) {
-    checkedSize(dim, `a dimension of ${what}`);
+    // Messages are worded only for what goes wrong: this runs for every tensor of a model.
+    if (!isSize(dim)) checkedSize(dim, `a dimension of ${what}`);
     if (dim === 0) zero = true;
-    else count = checkedSize(count * dim, `the element count of ${what}`);
+    else count *= dim;
+    if (!isSize(count)) checkedSize(count, `the element count of ${what}`);
   }
   return zero ? 0 : count;
 }
@@ -102,5 +104,5 @@ export function denseByteLength(
   const bits = byCode.get(code)?.bits;
   if (bits === undefined || bits === 0) return undefined;
   const wholeBytes = bits >= 8 ? count * (bits / 8) : Math.ceil((count * bits) / 8);
-  return checkedSize(wholeBytes, `the byte length of ${what}`);
+  return isSize(wholeBytes) ? wholeBytes : checkedSize(wholeBytes, `the byte length of ${what}`);
 }

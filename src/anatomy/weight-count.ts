@@ -1,6 +1,7 @@
 /** How many weights a model has: what "bits per weight" divides by. Pure. */
 
 import type { Model } from '../model/model.ts';
+import type { Tensor } from '../model/tensor.ts';
 import type { TensorData } from '../model/tensor-data.ts';
 import { describeLinear } from './linear.ts';
 import { quantizedGather } from './quantized-table.ts';
@@ -16,29 +17,45 @@ function identity(data: TensorData): unknown {
  * Counts the elements of distinct float tensors of two and more dimensions and of the tables of MatMulNBits and
  * GatherBlockQuantized. Bytes that two tensors share count once; scales are part of their table, not weights.
  */
+export class WeightCount {
+  readonly #seen = new Set<unknown>();
+  readonly #notWeights = new Set<Tensor>();
+  #count = 0;
+
+  /** Begins with the tables. Then every tensor of the model is to be added. */
+  constructor(model: Model) {
+    for (const node of model.nodes()) {
+      const table = node.is('GatherBlockQuantized', 'com.microsoft')
+        ? quantizedGather(model, node)
+        : node.is('MatMulNBits', 'com.microsoft')
+          ? describeLinear(model, node)
+          : undefined;
+      const found = table?.kind === 'quantized' ? table.table : table;
+      if (found?.kind !== 'table') continue;
+      this.#notWeights.add(found.scales.tensor);
+      this.#add(found.codes.tensor, found.n * found.k);
+    }
+  }
+
+  add(tensor: Tensor): void {
+    if (tensor.dims.length < 2 || !FLOAT_TYPES.has(tensor.dtype)) return;
+    if (!this.#notWeights.has(tensor)) this.#add(tensor, tensor.elementCount);
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  #add({ data }: Tensor, weights: number): void {
+    const place = identity(data);
+    if (!this.#seen.has(place)) this.#count += weights;
+    this.#seen.add(place);
+  }
+}
+
+/** How many weights a model has. */
 export function countWeights(model: Model): number {
-  const seen = new Set<unknown>();
-  const notWeights = new Set<unknown>();
-  let count = 0;
-  for (const node of model.nodes()) {
-    const table = node.is('GatherBlockQuantized', 'com.microsoft')
-      ? quantizedGather(model, node)
-      : node.is('MatMulNBits', 'com.microsoft')
-        ? describeLinear(model, node)
-        : undefined;
-    const found = table?.kind === 'quantized' ? table.table : table;
-    if (found?.kind !== 'table') continue;
-    notWeights.add(found.scales.tensor);
-    const codes = identity(found.codes.tensor.data);
-    if (!seen.has(codes)) count += found.n * found.k;
-    seen.add(codes);
-  }
-  for (const { tensor } of model.tensors()) {
-    if (tensor.dims.length < 2 || !FLOAT_TYPES.has(tensor.dtype) || notWeights.has(tensor))
-      continue;
-    const data = identity(tensor.data);
-    if (!seen.has(data)) count += tensor.elementCount;
-    seen.add(data);
-  }
-  return count;
+  const weights = new WeightCount(model);
+  for (const { tensor } of model.tensors()) weights.add(tensor);
+  return weights.count;
 }

@@ -4,11 +4,18 @@ import { KIB } from '../bytes.ts';
 import { denseByteLength } from '../dtypes.ts';
 import { FormatError } from '../errors.ts';
 import { Model } from '../model/model.ts';
-import type { FileRange, InlineData, SourceFile, TensorData } from '../model/tensor-data.ts';
+import {
+  type FileRange,
+  type InlineData,
+  LazyBytes,
+  type SourceFile,
+  type TensorData,
+} from '../model/tensor-data.ts';
 import { loadNative } from '../native.ts';
 import { type DecodedModel, decodeModel } from '../proto/codec.ts';
-import { externalHeader, isExternal, nodeHeader } from '../proto/deferred.ts';
+import { tapeRecord } from '../proto/deferred.ts';
 import { fileReader } from '../proto/file-reader.ts';
+import { EXTERNAL, type TensorHeader } from '../proto/headers.ts';
 import { longToNumber } from '../proto/int64.ts';
 import type { onnx } from '../proto/onnx.js';
 import type { Payload } from '../proto/skeleton.ts';
@@ -44,6 +51,16 @@ function shapeByteLength(proto: onnx.ITensorProto, name: string): number {
   );
 }
 
+/** A small range of a data file. */
+class SmallRange extends LazyBytes {
+  readonly range: FileRange;
+
+  constructor(range: FileRange) {
+    super(range.byteLength, () => readSmall(range));
+    this.range = range;
+  }
+}
+
 class Resolver {
   readonly locations = new Map<SourceFile, string>();
   readonly unknownKeys = new Set<string>();
@@ -55,8 +72,14 @@ class Resolver {
     this.#decoded = decoded;
   }
 
-  resolve(proto: onnx.ITensorProto, name: string): TensorData {
-    if (isExternal(proto)) return this.#external(proto, name);
+  resolve(proto: onnx.ITensorProto, name: string, header: TensorHeader | undefined): TensorData {
+    if (header !== undefined) {
+      if (header.externalData !== undefined) return this.#external(proto, name, header);
+      return header.rawByteLength > 0
+        ? new LazyBytes(header.rawByteLength, header.rawData)
+        : { kind: 'proto' };
+    }
+    if (proto.dataLocation === EXTERNAL) return this.#external(proto, name, undefined);
     const payload = this.#decoded.payloadOf(proto);
     if (payload !== undefined) {
       return this.#embedded(payload, proto, name);
@@ -83,11 +106,10 @@ class Resolver {
   #range(range: FileRange, name: string): FileRange | InlineData {
     checkRange(range.file, range.byteOffset, range.byteLength, name);
     if (range.byteLength >= READ_BELOW) return range;
-    return { kind: 'inline', bytes: readSmall(range), range };
+    return new SmallRange(range);
   }
 
-  #external(proto: onnx.ITensorProto, name: string): TensorData {
-    const header = externalHeader(proto);
+  #external(proto: onnx.ITensorProto, name: string, header: TensorHeader | undefined): TensorData {
     const entries =
       header?.externalData ??
       (proto.externalData ?? []).map(({ key, value }) => ({ key: key ?? '', value: value ?? '' }));
@@ -105,7 +127,7 @@ class Resolver {
  * A file cut off between two fields of the outermost message is a valid protobuf message. What every runtime needs
  * tells it from a whole one: a graph, and the operator sets of its nodes.
  */
-function checkComplete(proto: onnx.IModelProto, path: string): void {
+function checkComplete({ model: proto, tape }: DecodedModel, path: string): void {
   const incomplete = (what: string) =>
     new FormatError('ERR_MODEL', `${path}: ${what}`, {
       hint: 'the file may be cut off; fetch or export the model again',
@@ -113,9 +135,10 @@ function checkComplete(proto: onnx.IModelProto, path: string): void {
   if (!proto.graph) throw incomplete('the model has no graph');
   const plain = (domain: string | null | undefined) => (domain === 'ai.onnx' ? '' : (domain ?? ''));
   const imported = new Set((proto.opsetImport ?? []).map((entry) => plain(entry.domain)));
-  const missing = (proto.graph.node ?? []).find(
-    (node) => !imported.has(plain(nodeHeader(node).domain)),
-  );
+  const missing = (proto.graph.node ?? []).find((node) => {
+    const record = tapeRecord(node);
+    return !imported.has(plain(record === undefined ? node.domain : tape.domain(record)));
+  });
   if (missing === undefined) return;
   throw incomplete(
     `node "${missing.name || missing.opType}" is of operator set "${plain(missing.domain) || 'ai.onnx'}", which the model does not import`,
@@ -131,9 +154,13 @@ export function openModel(path: string): OpenedModel {
   const files = OpenedFiles.open(path, loadNative()?.openBeneath);
   try {
     const decoded = decodeModel(fileReader(files.model.fd, files.model.byteLength, path), path);
-    checkComplete(decoded.model, path);
+    checkComplete(decoded, path);
     const resolver = new Resolver(files, decoded);
-    const model = new Model(decoded.model, (proto, name) => resolver.resolve(proto, name));
+    const model = new Model(
+      decoded.model,
+      (proto, name, header) => resolver.resolve(proto, name, header),
+      decoded.tape,
+    );
     const keys = [...resolver.unknownKeys];
     const warnings =
       keys.length === 0

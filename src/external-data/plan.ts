@@ -10,7 +10,7 @@ import { syncModel } from '../model/sync.ts';
 import type { Tensor } from '../model/tensor.ts';
 import type { DerivedData, FileRange, InlineData, SourceFile } from '../model/tensor-data.ts';
 import { type EncodedModel, encodeModel } from '../proto/codec.ts';
-import { externalHeader, isExternal } from '../proto/deferred.ts';
+import { isExternal, tensorHeader } from '../proto/deferred.ts';
 import { EXTERNAL } from '../proto/headers.ts';
 import type { onnx } from '../proto/onnx.js';
 import { type ExternalEntry, formatExternalReference } from './reference.ts';
@@ -125,6 +125,12 @@ function clearReference(proto: onnx.ITensorProto): void {
 }
 
 function setInline(proto: onnx.ITensorProto, data: InlineData): void {
+  // A value that is where it came from stays there, undecoded: its bytes are a view of the message's.
+  const present = tensorHeader(proto)?.rawData();
+  const { buffer, byteOffset, byteLength } = data.bytes;
+  if (present?.buffer === buffer && present.byteOffset === byteOffset) {
+    if (present.byteLength === byteLength) return;
+  }
   clearReference(proto);
   if (proto.rawData !== data.bytes) proto.rawData = data.bytes;
 }
@@ -135,7 +141,7 @@ function setExternal(
 ): void {
   const { file, byteOffset, byteLength } = place;
   const entries = formatExternalReference({ location: file, byteOffset, byteLength });
-  const present = externalHeader(proto)?.externalData;
+  const present = tensorHeader(proto)?.externalData;
   const isThere = (entry: ExternalEntry, index: number) =>
     present?.[index]?.key === entry.key && present[index]?.value === entry.value;
   if (present?.length === entries.length && entries.every(isThere)) return;

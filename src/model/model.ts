@@ -1,15 +1,18 @@
 /** A whole model in memory, without payload bytes. Pure. */
 
 import { infoName } from '../proto/deferred.ts';
+import { NodeTape } from '../proto/headers.ts';
 import { longToNumber, toInt64 } from '../proto/int64.ts';
+import { NameTable } from '../proto/name-table.ts';
 import type { onnx } from '../proto/onnx.js';
 import { buildGraph } from './build.ts';
 import type { Graph } from './graph.ts';
+import type { NamedTensor } from './initializers.ts';
 import { Names } from './names.ts';
 import type { Node } from './node.ts';
-import type { Tensor } from './tensor.ts';
 import type { Derivation } from './tensor-data.ts';
 import { type ResolveTensor, TensorTable } from './tensor-places.ts';
+import { Wiring } from './wiring.ts';
 
 /** The model: its main graph, its local functions, and everything else of the ModelProto as it came. */
 export class Model {
@@ -23,14 +26,19 @@ export class Model {
 
   /**
    * Builds the graph of a decoded ModelProto. `resolve` says where each tensor's bytes are and checks them.
-   * Throws a FormatError for a graph no runtime could load: dangling or doubly defined names.
+   * `tape` is that of the decoded model; left out for messages that were made. Throws a FormatError for a graph no runtime could load: dangling or doubly defined names.
    */
-  constructor(proto: onnx.IModelProto, resolve: ResolveTensor) {
+  constructor(
+    proto: onnx.IModelProto,
+    resolve: ResolveTensor,
+    tape: NodeTape = new NodeTape(new NameTable(), 'the model'),
+  ) {
     this.proto = proto;
     proto.graph ??= {};
-    this.graph = buildGraph('graph', proto.graph, undefined, resolve);
+    const context = { tape, wiring: new Wiring(), resolve };
+    this.graph = buildGraph('graph', proto.graph, undefined, context);
     this.functions = (proto.functions ?? []).map((body) =>
-      buildGraph('function', body, undefined, resolve),
+      buildGraph('function', body, undefined, context),
     );
     this.otherTensors = new TensorTable(proto, resolve);
   }
@@ -60,11 +68,9 @@ export class Model {
   }
 
   /** Every tensor of the model, wherever ONNX allows one to sit, with the name to use in messages. */
-  *tensors(): Generator<{ readonly name: string; readonly tensor: Tensor }> {
+  *tensors(): Generator<NamedTensor> {
     for (const graph of this.graphs()) {
-      for (const [name, value] of graph.initializers) {
-        if (value.tensor !== undefined) yield { name, tensor: value.tensor };
-      }
+      yield* graph.initializers.tensors();
     }
     yield* this.otherTensors.entries();
   }

@@ -1,9 +1,13 @@
 /** One operator call of a graph. Pure. */
 
-import { nodeHeader } from '../proto/deferred.ts';
+import { isPlainNode } from '../proto/deferred.ts';
+import { NO_NAME } from '../proto/name-table.ts';
 import type { onnx } from '../proto/onnx.js';
 import type { Graph } from './graph.ts';
 import type { Value } from './value.ts';
+
+/** No record on the tape: the node is not one of the file's. */
+const MADE = -1;
 
 /**
  * A node. `proto` carries attributes, name, metadata and unknown fields; inputs and outputs live here as values, so
@@ -12,36 +16,82 @@ import type { Value } from './value.ts';
 export class Node {
   readonly graph: Graph;
   readonly proto: onnx.INodeProto;
-  readonly #inputs: (Value | undefined)[] = [];
-  readonly #outputs: (Value | undefined)[] = [];
   /** Graphs in this node's attributes, in attribute order. */
   readonly subgraphs: Graph[] = [];
+  /** Where the tape of the model says what the file says of this node. */
+  readonly #record: number;
+  /** Undefined until something asks: what the tape says holds. */
+  #inputs: (Value | undefined)[] | undefined;
+  #outputs: (Value | undefined)[] | undefined;
 
-  constructor(graph: Graph, proto: onnx.INodeProto) {
+  /** @param record place of a node of a file on its graph's tape; left out for a new one */
+  constructor(graph: Graph, proto: onnx.INodeProto, record = MADE) {
     this.graph = graph;
     this.proto = proto;
+    this.#record = record;
+    if (record === MADE) {
+      this.#inputs = [];
+      this.#outputs = [];
+    }
   }
 
   get name(): string {
-    return nodeHeader(this.proto).name ?? '';
+    return this.#isAsRead ? this.graph.tape.name(this.#record) : (this.proto.name ?? '');
   }
 
   get opType(): string {
-    return nodeHeader(this.proto).opType ?? '';
+    return this.#isAsRead ? this.graph.tape.opType(this.#record) : (this.proto.opType ?? '');
   }
 
   /** Operator domain; the empty string and `ai.onnx` are the same and read as ''. */
   get domain(): string {
-    const domain = nodeHeader(this.proto).domain ?? '';
+    const domain = this.#isAsRead
+      ? this.graph.tape.domain(this.#record)
+      : (this.proto.domain ?? '');
     return domain === 'ai.onnx' ? '' : domain;
   }
 
+  /** True while the message was not decoded, so that the tape says what it says. */
+  get #isAsRead(): boolean {
+    return this.#record !== MADE && isPlainNode(this.proto);
+  }
+
   get inputs(): readonly (Value | undefined)[] {
+    this.#inputs ??= this.#read('input');
     return this.#inputs;
   }
 
   get outputs(): readonly (Value | undefined)[] {
+    this.#outputs ??= this.#read('output');
     return this.#outputs;
+  }
+
+  /** True when the message is untouched and says what this node is: there is nothing to write into it. */
+  get isUnchanged(): boolean {
+    return (
+      this.#isAsRead && this.#reads('input', this.#inputs) && this.#reads('output', this.#outputs)
+    );
+  }
+
+  /** Whether `values` are those that the tape names; undefined ones nobody looked at. */
+  #reads(side: 'input' | 'output', values: readonly (Value | undefined)[] | undefined): boolean {
+    if (values === undefined) return true;
+    const { tape } = this.graph;
+    if (values.length !== tape[`${side}Count`](this.#record)) return false;
+    return values.every((value, index) => {
+      return (value?.name ?? '') === tape.names.text(tape[side](this.#record, index));
+    });
+  }
+
+  #read(side: 'input' | 'output'): (Value | undefined)[] {
+    const { tape } = this.graph;
+    const count = tape[`${side}Count`](this.#record);
+    const values: (Value | undefined)[] = [];
+    for (let index = 0; index < count; index++) {
+      const id = tape[side](this.#record, index);
+      values.push(id === NO_NAME ? undefined : this.graph.resolveId(id));
+    }
+    return values;
   }
 
   /** True for operator `opType` of `domain` (default: the ONNX domain). */
@@ -51,11 +101,14 @@ export class Node {
 
   /** Name for messages: the node's own, or its type and first output when it has none. */
   get label(): string {
-    return this.name !== '' ? this.name : `${this.opType} → ${this.#outputs[0]?.name ?? '?'}`;
+    const { name } = this;
+    return name !== '' ? name : `${this.opType} → ${this.outputs[0]?.name ?? '?'}`;
   }
 
   /** Sets input `index`; shorter input lists are filled with omitted inputs. */
   setInput(index: number, value: Value | undefined): void {
+    this.graph.wiring.connect();
+    this.#inputs ??= this.#read('input');
     while (this.#inputs.length <= index) this.#inputs.push(undefined);
     const previous = this.#inputs[index];
     if (previous === value) return;
@@ -66,6 +119,7 @@ export class Node {
 
   /** Makes `value` output `index` of this node. */
   setOutput(index: number, value: Value | undefined): void {
+    this.#outputs ??= this.#read('output');
     while (this.#outputs.length <= index) this.#outputs.push(undefined);
     const previous = this.#outputs[index];
     if (previous !== undefined && previous.producer === this) previous.producer = undefined;
@@ -75,7 +129,7 @@ export class Node {
 
   /** Gives up all inputs, so that nothing counts this node as a reader. */
   detachInputs(): void {
-    for (let index = 0; index < this.#inputs.length; index++) this.setInput(index, undefined);
+    for (let index = 0; index < this.inputs.length; index++) this.setInput(index, undefined);
     for (const graph of this.subgraphs) graph.detach();
   }
 }

@@ -1,6 +1,6 @@
 /** From values and nodes back to protobuf messages. Pure. */
 
-import { externalHeader, infoName, nodeHeader } from '../proto/deferred.ts';
+import { infoName, tensorHeader, tensorName } from '../proto/deferred.ts';
 import { toInt64 } from '../proto/int64.ts';
 import type { onnx } from '../proto/onnx.js';
 import type { Graph } from './graph.ts';
@@ -9,35 +9,33 @@ import type { Node } from './node.ts';
 import type { Tensor } from './tensor.ts';
 import type { Value } from './value.ts';
 
-/** Whether `names`, as a message has them, are not those of `values`. Setting equal names would decode the message. */
-function differ(
-  values: readonly (Value | undefined)[],
-  names: readonly string[] | null | undefined,
-): boolean {
-  return (
-    values.length !== (names?.length ?? 0) ||
-    values.some((value, index) => (value?.name ?? '') !== names?.[index])
-  );
-}
-
 function syncNode(node: Node): onnx.INodeProto {
   const { proto } = node;
-  const header = nodeHeader(proto);
+  for (const graph of node.subgraphs) syncGraph(graph);
+  if (node.isUnchanged) return proto;
   const names = (values: readonly (Value | undefined)[]) =>
     values.map((value) => value?.name ?? '');
-  if (differ(node.inputs, header.input)) proto.input = names(node.inputs);
-  if (differ(node.outputs, header.output)) proto.output = names(node.outputs);
-  for (const graph of node.subgraphs) syncGraph(graph);
+  proto.input = names(node.inputs);
+  proto.output = names(node.outputs);
   return proto;
+}
+
+/** Whether the message, as it came, says what the tensor is. Setting what it says already would decode it. */
+function isUnchanged(value: Value, { proto, dtype, dims }: Tensor): boolean {
+  const header = tensorHeader(proto);
+  return (
+    header !== undefined &&
+    tensorName(proto) === value.name &&
+    header.dataType === dtype &&
+    header.dims.length === dims.length &&
+    header.dims.every((dim, index) => dim === dims[index])
+  );
 }
 
 /** Writes name, type and shape of a tensor into its message; the payload is placed by the save plan. */
 function syncTensor(value: Value, tensor: Tensor): onnx.ITensorProto {
   const { proto } = tensor;
-  const header = externalHeader(proto);
-  const isAsRead =
-    header?.name === value.name && header.dataType === tensor.dtype && header.dims === tensor.dims;
-  if (isAsRead) return proto;
+  if (isUnchanged(value, tensor)) return proto;
   proto.name = value.name;
   if (proto.dataType !== tensor.dtype) proto.dataType = tensor.dtype;
   proto.dims = tensor.dims.map((dim) => toInt64(dim, 'a dimension'));
@@ -74,11 +72,7 @@ function syncGraph(graph: Graph): void {
   syncValueInfo(graph);
   if (graph.kind === 'function') return;
   const message = proto as onnx.IGraphProto;
-  const initializers: onnx.ITensorProto[] = [];
-  for (const value of graph.initializers.values()) {
-    if (value.tensor !== undefined) initializers.push(syncTensor(value, value.tensor));
-  }
-  message.initializer = initializers;
+  message.initializer = [...graph.initializers.messages(syncTensor)];
   for (const input of graph.inputs) if (input.info !== undefined) named(input.info, input);
   message.output?.forEach((info, index) => {
     const output = graph.outputs[index];

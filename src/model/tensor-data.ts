@@ -52,6 +52,29 @@ export interface DerivedData {
 
 export type TensorData = FileRange | InlineData | ProtoData | DerivedData;
 
+/** Small bytes that are fetched when something wants them. */
+export class LazyBytes implements InlineData {
+  readonly kind = 'inline';
+  readonly byteLength: number;
+  readonly #fetch: () => Uint8Array;
+  #bytes: Uint8Array | undefined;
+
+  constructor(byteLength: number, fetch: () => Uint8Array) {
+    this.byteLength = byteLength;
+    this.#fetch = fetch;
+  }
+
+  get bytes(): Uint8Array {
+    this.#bytes ??= this.#fetch();
+    return this.#bytes;
+  }
+}
+
+/** Length of a small value, without fetching it. */
+export function inlineByteLength(data: InlineData): number {
+  return data instanceof LazyBytes ? data.byteLength : data.bytes.byteLength;
+}
+
 /** The file range that holds a tensor's bytes, whether or not they were read already. */
 export function rangeOf(data: TensorData | undefined): FileRange | undefined {
   if (data?.kind === 'range') return data;

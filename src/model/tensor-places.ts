@@ -4,14 +4,27 @@
  */
 
 import { checkedSize } from '../bytes.ts';
-import { externalHeader, isPlainNode, tensorName } from '../proto/deferred.ts';
+import { isPlainNode, tensorHeader, tensorName } from '../proto/deferred.ts';
+import type { TensorHeader } from '../proto/headers.ts';
 import { longToNumber } from '../proto/int64.ts';
 import type { onnx } from '../proto/onnx.js';
 import { checkTensorBytes, Tensor } from './tensor.ts';
-import type { TensorData } from './tensor-data.ts';
+import { inlineByteLength, type TensorData } from './tensor-data.ts';
 
-/** Tells where the bytes of a TensorProto are; throws a FormatError when they cannot be where it says. */
-export type ResolveTensor = (proto: onnx.ITensorProto, name: string) => TensorData;
+/**
+ * Tells where the bytes of a TensorProto are; throws a FormatError when they cannot be where it says. The header is
+ * what is known of a message that is not decoded.
+ */
+export type ResolveTensor = (
+  proto: onnx.ITensorProto,
+  name: string,
+  header: TensorHeader | undefined,
+) => TensorData;
+
+function decodedDims(proto: onnx.ITensorProto, name: string): number[] {
+  const what = `a dimension of tensor "${name}"`;
+  return (proto.dims ?? []).map((dim) => checkedSize(longToNumber(dim, what), what));
+}
 
 /** A Tensor for a TensorProto of a file, its shape checked against its bytes. */
 export function tensorFromProto(
@@ -19,17 +32,12 @@ export function tensorFromProto(
   name: string,
   resolve: ResolveTensor,
 ): Tensor {
-  const what = `tensor "${name}"`;
-  const header = externalHeader(proto);
-  const dims =
-    header?.dims ??
-    (proto.dims ?? []).map((dim) =>
-      checkedSize(longToNumber(dim, `a dimension of ${what}`), `a dimension of ${what}`),
-    );
+  const header = tensorHeader(proto);
+  const dims = header?.dims ?? decodedDims(proto, name);
   const dtype = header?.dataType ?? proto.dataType ?? 0;
-  const data = resolve(proto, name);
+  const data = resolve(proto, name, header);
   if (data.kind === 'range') checkTensorBytes(name, dtype, dims, data.byteLength);
-  if (data.kind === 'inline') checkTensorBytes(name, dtype, dims, data.bytes.byteLength);
+  if (data.kind === 'inline') checkTensorBytes(name, dtype, dims, inlineByteLength(data));
   return new Tensor(proto, dtype, dims, data);
 }
 

@@ -3,7 +3,7 @@
 import { type DTypeCode, denseByteLength, elementCount } from '../dtypes.ts';
 import { FormatError } from '../errors.ts';
 import type { onnx } from '../proto/onnx.js';
-import type { TensorData } from './tensor-data.ts';
+import { inlineByteLength, type TensorData } from './tensor-data.ts';
 
 /**
  * One TensorProto without its payload. `proto` carries everything the model room does not interpret (metadata,
@@ -34,7 +34,7 @@ export class Tensor {
 
   /** Bytes of the value, or undefined for strings and for element types this version does not know. */
   get byteLength(): number | undefined {
-    if (this.data.kind === 'inline') return this.data.bytes.byteLength;
+    if (this.data.kind === 'inline') return inlineByteLength(this.data);
     if (this.data.kind === 'range') return this.data.byteLength;
     return denseByteLength(this.dtype, this.dims, 'a tensor');
   }

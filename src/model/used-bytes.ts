@@ -1,6 +1,7 @@
 /** Which bytes of its files a model refers to. Pure. */
 
 import type { Model } from './model.ts';
+import type { Tensor } from './tensor.ts';
 import type { SourceFile } from './tensor-data.ts';
 
 interface Span {
@@ -18,15 +19,27 @@ function coveredBytes(spans: Span[]): number {
   return covered;
 }
 
-/** Bytes that tensors refer to, by file; what several tensors share counts once. Files without any are left out. */
-export function usedBytes(model: Model): Map<SourceFile, number> {
-  const spans = new Map<SourceFile, Span[]>();
-  for (const { tensor } of model.tensors()) {
-    if (tensor.data.kind !== 'range') continue;
-    const { file, byteOffset, byteLength } = tensor.data;
-    const list = spans.get(file) ?? [];
+/** Adds up the bytes that tensors refer to, by file; what several tensors share counts once. */
+export class UsedBytes {
+  readonly #spans = new Map<SourceFile, Span[]>();
+
+  add({ data }: Tensor): void {
+    if (data.kind !== 'range') return;
+    const { file, byteOffset, byteLength } = data;
+    const list = this.#spans.get(file) ?? [];
+    if (list.length === 0) this.#spans.set(file, list);
     list.push({ start: byteOffset, end: byteOffset + byteLength });
-    spans.set(file, list);
   }
-  return new Map([...spans].map(([file, list]) => [file, coveredBytes(list)]));
+
+  /** The sums. Files without any are left out. */
+  byFile(): Map<SourceFile, number> {
+    return new Map([...this.#spans].map(([file, list]) => [file, coveredBytes(list)]));
+  }
+}
+
+/** Bytes that the tensors of a model refer to, by file. */
+export function usedBytes(model: Model): Map<SourceFile, number> {
+  const used = new UsedBytes();
+  for (const { tensor } of model.tensors()) used.add(tensor);
+  return used.byFile();
 }

@@ -39,12 +39,14 @@ export class Value {
 
   /** The nodes that read this value, each once. */
   get consumers(): readonly Node[] {
+    this.graph.wiring.connect();
     if (this.#uses === undefined) return [];
     return this.#uses instanceof Map ? [...this.#uses.keys()] : [this.#uses];
   }
 
   /** Number of node inputs that read this value. */
   get useCount(): number {
+    this.graph.wiring.connect();
     if (!(this.#uses instanceof Map)) return this.#uses === undefined ? 0 : 1;
     let count = 0;
     for (const times of this.#uses.values()) count += times;

@@ -3,7 +3,9 @@
 import { FormatError, LatheError, PreconditionError } from '../errors.ts';
 import './deferred.ts';
 import { expandTokens, requireFileSize } from './expansion.ts';
+import { NodeTape } from './headers.ts';
 import type { PayloadField } from './layout.ts';
+import { NameTable } from './name-table.ts';
 import { onnx } from './onnx.js';
 import type { Payload } from './skeleton.ts';
 import { diagnose, scanSkeleton } from './skeleton.ts';
@@ -15,6 +17,8 @@ import type { ByteReader } from './wire.ts';
 export interface DecodedModel {
   /** Every field of the file, unknown ones in `$unknowns`. */
   readonly model: onnx.ModelProto;
+  /** What is known of the nodes that are not decoded. */
+  readonly tape: NodeTape;
   /**
    * Where the bytes of `tensor` are in the file, or undefined when the tensor's own fields hold its value. While
    * this is defined, the tensor's `rawData`, `floatData` or `doubleData` is a token and not data.
@@ -56,8 +60,12 @@ export function decodeModel(source: ByteReader, name: string): DecodedModel {
     });
   }
   const { bytes, payloads, tokens } = scanSkeleton(source, name);
+  const names = new NameTable(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
+  const tape = new NodeTape(names, name);
+  const model = decodeMessage(bytes, tape, name, source);
   return {
-    model: decodeMessage(bytes, name, source),
+    model,
+    tape,
     payloadOf(tensor) {
       const token = tokens.find(tensor);
       return token && payloads[token.index];
@@ -65,9 +73,14 @@ export function decodeModel(source: ByteReader, name: string): DecodedModel {
   };
 }
 
-function decodeMessage(bytes: Uint8Array, name: string, source: ByteReader): onnx.ModelProto {
+function decodeMessage(
+  bytes: Uint8Array,
+  tape: NodeTape,
+  name: string,
+  source: ByteReader,
+): onnx.ModelProto {
   try {
-    return onnx.ModelProto.decode(new LosslessReader(bytes));
+    return onnx.ModelProto.decode(new LosslessReader(bytes, tape));
   } catch (cause) {
     if (cause instanceof LatheError) throw cause;
     diagnose(source, name);

@@ -7,11 +7,12 @@ import type protobuf from 'protobufjs/minimal.js';
 import { FormatError, LatheError } from '../errors.ts';
 import {
   EXTERNAL,
-  type ExternalHeader,
-  type NodeHeader,
-  readExternalHeader,
+  type NodeTape,
+  passNode,
+  passTensor,
   readInfoName,
-  readNodeHeader,
+  readTensorHeader,
+  type TensorHeader,
 } from './headers.ts';
 import { onnx } from './onnx.js';
 import { LosslessReader } from './strings.ts';
@@ -19,36 +20,38 @@ import { LosslessReader } from './strings.ts';
 /** The functions that pbjs generates for a message type. */
 interface Codec<Message extends object> {
   new (): Message;
-  encode(message: Message, writer?: protobuf.Writer): protobuf.Writer;
-  decode(reader: protobuf.Reader | Uint8Array, length?: number): Message;
+  encode(message: Message, writer?: protobuf.Writer, depth?: number): protobuf.Writer;
+  /** `target` is the message that a second occurrence of a singular field is merged into. */
+  decode(
+    reader: protobuf.Reader | Uint8Array,
+    length?: number,
+    end?: number,
+    depth?: number,
+    target?: Message,
+  ): Message;
 }
 
 /**
  * Stands where a message stands, until something reads or writes one of its fields: then it decodes them all. Its
  * accessors are those that {@link defer} defines.
  */
-class Deferred<Message, Header> {
-  /** What is known without decoding. */
-  readonly header: Header;
-  readonly #decode: (bytes: Uint8Array) => Message;
-  readonly #buffer: Uint8Array;
+abstract class Deferred<Message> {
+  /** What passing the message gave: its place on the tape, or the number of its name. */
+  readonly mark: number;
+  readonly #tape: NodeTape;
   readonly #start: number;
   readonly #end: number;
   #message: Message | undefined;
 
-  constructor(
-    decode: (bytes: Uint8Array) => Message,
-    header: Header,
-    buffer: Uint8Array,
-    start: number,
-    end: number,
-  ) {
-    this.header = header;
-    this.#decode = decode;
-    this.#buffer = buffer;
+  constructor(mark: number, tape: NodeTape, start: number, end: number) {
+    this.mark = mark;
+    this.#tape = tape;
     this.#start = start;
     this.#end = end;
   }
+
+  /** Decodes the message that `reader` holds. */
+  protected abstract decode(reader: LosslessReader): Message;
 
   /** True while the message is the bytes it came as. */
   get isUntouched(): boolean {
@@ -56,83 +59,131 @@ class Deferred<Message, Header> {
   }
 
   get bytes(): Uint8Array {
-    return this.#buffer.subarray(this.#start, this.#end);
+    return this.#tape.names.buffer.subarray(this.#start, this.#end);
   }
 
   get message(): Message {
-    this.#message ??= this.#decode(this.bytes);
+    this.#message ??= this.#decode();
     return this.#message;
+  }
+
+  /** Reads from the bytes of the message. Throws a FormatError when they are damaged. */
+  read<Result>(from: (reader: LosslessReader) => Result): Result {
+    try {
+      return from(this.#tape.readerOf(this.#start, this.#end));
+    } catch (cause) {
+      throw damaged(this.#tape.fileName, cause);
+    }
+  }
+
+  /** The name with this number. */
+  protected nameOf(id: number): string {
+    return this.#tape.names.peek(id);
+  }
+
+  #decode(): Message {
+    return this.read(() => this.decode(new LosslessReader(this.bytes)));
   }
 }
 
-class DeferredNode extends Deferred<onnx.NodeProto, NodeHeader> {}
-class DeferredTensor extends Deferred<onnx.TensorProto, ExternalHeader> {}
-class DeferredInfo extends Deferred<onnx.ValueInfoProto, string> {}
+const plain = {
+  node: onnx.NodeProto.decode,
+  tensor: onnx.TensorProto.decode,
+  info: onnx.ValueInfoProto.decode,
+};
+
+class DeferredNode extends Deferred<onnx.NodeProto> {
+  protected override decode(reader: LosslessReader): onnx.NodeProto {
+    return plain.node(reader);
+  }
+}
+
+class DeferredTensor extends Deferred<onnx.TensorProto> {
+  /** The name, without decoding. */
+  get nameAsRead(): string {
+    return this.nameOf(this.mark);
+  }
+
+  protected override decode(reader: LosslessReader): onnx.TensorProto {
+    return plain.tensor(reader);
+  }
+}
+
+class DeferredInfo extends Deferred<onnx.ValueInfoProto> {
+  protected override decode(reader: LosslessReader): onnx.ValueInfoProto {
+    return plain.info(reader);
+  }
+}
+
+function damaged(fileName: string, cause: unknown): LatheError {
+  if (cause instanceof LatheError) return cause;
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const what = `${fileName}: a part of the graph is not valid protobuf (${reason})`;
+  return new FormatError('ERR_PROTOBUF', what, { cause });
+}
 
 /**
- * Makes the generated code of a message type defer its messages where it reads from a {@link LosslessReader}.
- * @param readHeader reads what is wanted at once; undefined where the whole message is
+ * Makes the generated code of a message type defer its messages where it reads from a reader with a tape.
+ * @param pass passes a message and returns its mark; undefined where it is to be decoded at once
  */
-function defer<Message extends object, Header>(
+function defer<Message extends object>(
   codec: Codec<Message>,
   // biome-ignore lint/suspicious/noExplicitAny: the class of the message type, whatever its parameters
-  type: new (...parameters: any[]) => Deferred<Message, Header>,
-  readHeader: (reader: LosslessReader, end: number) => Header | undefined,
+  type: new (...parameters: any[]) => Deferred<Message>,
+  pass: (reader: LosslessReader, end: number, tape: NodeTape) => number | undefined,
 ): void {
   const { decode, encode } = codec;
   for (const field of [...Object.keys(codec.prototype as Message), '$unknowns']) {
     const key = field as keyof Message;
     Object.defineProperty(type.prototype, field, {
       enumerable: true,
-      get(this: Deferred<Message, Header>) {
+      get(this: Deferred<Message>) {
         return this.message[key];
       },
-      set(this: Deferred<Message, Header>, value) {
+      set(this: Deferred<Message>, value) {
         this.message[key] = value;
       },
     });
   }
-  const decodeLater = (bytes: Uint8Array): Message => {
-    try {
-      return decode(new LosslessReader(bytes));
-    } catch (cause) {
-      if (cause instanceof LatheError) throw cause;
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      const what = `a part of the graph is not valid protobuf (${reason})`;
-      throw new FormatError('ERR_PROTOBUF', what, { cause });
-    }
-  };
-  codec.decode = (reader, length, ...rest: []) => {
-    if (!(reader instanceof LosslessReader) || length === undefined) {
-      return decode(reader, length, ...rest);
+  codec.decode = (reader, length, endTag, depth, target) => {
+    const tape = reader instanceof LosslessReader ? reader.tape : undefined;
+    const isDeferrable = tape !== undefined && length !== undefined && target === undefined;
+    if (!(reader instanceof LosslessReader) || !isDeferrable) {
+      const into = target instanceof type ? target.message : target;
+      return decode(reader, length, endTag, depth, into);
     }
     const start = reader.pos;
     const end = start + length;
     if (end > reader.len) throw new RangeError('index out of range');
-    const header = readHeader(reader, end);
-    if (header === undefined) {
+    const mark = pass(reader, end, tape);
+    if (mark === undefined) {
       reader.pos = start;
-      return decode(reader, length, ...rest);
+      return decode(reader, length, endTag, depth);
     }
     if (reader.pos !== end) throw new RangeError('index out of range');
-    return new type(decodeLater, header, reader.buf, start, end) as unknown as Message;
+    return new type(mark, tape, start, end) as unknown as Message;
   };
-  codec.encode = (message, writer, ...rest: []) => {
-    if (!(message instanceof type)) return encode(message, writer, ...rest);
+  codec.encode = (message, writer, depth) => {
+    if (!(message instanceof type)) return encode(message, writer, depth);
     if (writer === undefined || !message.isUntouched) {
-      return encode(message.message, writer, ...rest);
+      return encode(message.message, writer, depth);
     }
     return writer.raw(message.bytes);
   };
 }
 
-defer(onnx.NodeProto as Codec<onnx.NodeProto>, DeferredNode, readNodeHeader);
-defer(onnx.TensorProto as Codec<onnx.TensorProto>, DeferredTensor, readExternalHeader);
-defer(onnx.ValueInfoProto as Codec<onnx.ValueInfoProto>, DeferredInfo, readInfoName);
+function passInfo(reader: LosslessReader, end: number): number {
+  reader.pos = end;
+  return 0;
+}
 
-/** Names and operator of a node; reading them decodes nothing. */
-export function nodeHeader(node: onnx.INodeProto): NodeHeader {
-  return node instanceof DeferredNode && node.isUntouched ? node.header : node;
+defer(onnx.NodeProto as Codec<onnx.NodeProto>, DeferredNode, passNode);
+defer(onnx.TensorProto as Codec<onnx.TensorProto>, DeferredTensor, passTensor);
+defer(onnx.ValueInfoProto as Codec<onnx.ValueInfoProto>, DeferredInfo, passInfo);
+
+/** Where a node is on the tape that it was decoded with; undefined for one that was decoded or made. */
+export function tapeRecord(node: onnx.INodeProto): number | undefined {
+  return node instanceof DeferredNode ? node.mark : undefined;
 }
 
 /** True for a node that came from a file and certainly has no tensor and no graph in it. */
@@ -142,20 +193,33 @@ export function isPlainNode(node: onnx.INodeProto): boolean {
 
 /** Name of an entry of `value_info`; reading it decodes nothing. */
 export function infoName(info: onnx.IValueInfoProto): string {
-  return (info instanceof DeferredInfo && info.isUntouched ? info.header : info.name) ?? '';
+  if (!(info instanceof DeferredInfo) || !info.isUntouched) return info.name ?? '';
+  return info.read((reader) => readInfoName(reader, reader.len));
 }
 
-/** Type, shape and place of a tensor in external data, where they are known without decoding. */
-export function externalHeader(tensor: onnx.ITensorProto): ExternalHeader | undefined {
-  return tensor instanceof DeferredTensor && tensor.isUntouched ? tensor.header : undefined;
+/** Type, shape and place of a tensor that nothing has changed yet; undefined for one that was decoded or made. */
+export function tensorHeader(tensor: onnx.ITensorProto): TensorHeader | undefined {
+  if (!(tensor instanceof DeferredTensor) || !tensor.isUntouched) return undefined;
+  return tensor.read(readTensorHeader);
+}
+
+/** Number on `tape` of the name of a tensor. */
+export function tensorNameId(tensor: onnx.ITensorProto, tape: NodeTape): number {
+  return tensor instanceof DeferredTensor && tensor.isUntouched
+    ? tensor.mark
+    : tape.names.internText(tensor.name ?? '');
 }
 
 /** Name of a tensor; reading it decodes nothing. */
 export function tensorName(tensor: onnx.ITensorProto): string {
-  return externalHeader(tensor)?.name ?? tensor.name ?? '';
+  return tensor instanceof DeferredTensor && tensor.isUntouched
+    ? tensor.nameAsRead
+    : (tensor.name ?? '');
 }
 
 /** Whether the value of a tensor is in external data; decodes nothing. */
 export function isExternal(tensor: onnx.ITensorProto): boolean {
-  return externalHeader(tensor) !== undefined || tensor.dataLocation === EXTERNAL;
+  const header = tensorHeader(tensor);
+  if (header !== undefined) return header.externalData !== undefined;
+  return tensor.dataLocation === EXTERNAL;
 }

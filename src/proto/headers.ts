@@ -1,26 +1,24 @@
 /**
  * What a graph needs of each message at once, read without decoding the message: names, operators, shapes, places.
- * Each function passes one message of a skeleton and returns its header, or undefined when there is more in it that
- * has to be seen: tensors, graphs, values.
+ * Each function passes one message of a skeleton and returns undefined, wherever it is then, when there is more in
+ * it that has to be seen: tensors, graphs, values, fields of the future.
  */
 
-import type { LosslessReader } from './strings.ts';
+import { PAYLOAD_THRESHOLD } from './limits.ts';
+import { type NameTable, NO_NAME } from './name-table.ts';
+import { LosslessReader } from './strings.ts';
+import { isToken } from './token.ts';
 
-/** Names and operator of a node. */
-export interface NodeHeader {
-  readonly input?: readonly string[] | null;
-  readonly output?: readonly string[] | null;
-  readonly name?: string | null;
-  readonly opType?: string | null;
-  readonly domain?: string | null;
-}
-
-/** Type, shape and place of a tensor whose value is external data. */
-export interface ExternalHeader {
-  readonly name: string;
+/** Type and shape of a tensor, and its value or the place of its value. */
+export interface TensorHeader {
   readonly dims: readonly number[];
   readonly dataType: number;
-  readonly externalData: readonly { readonly key: string; readonly value: string }[];
+  /** Undefined for a tensor that is not external data. */
+  readonly externalData: readonly { readonly key: string; readonly value: string }[] | undefined;
+  /** Length of `raw_data`; 0 for a tensor that has none. */
+  readonly rawByteLength: number;
+  /** A view of `raw_data`: not to be written to. */
+  rawData(): Uint8Array;
 }
 
 /** TensorProto.DataLocation.EXTERNAL */
@@ -38,14 +36,117 @@ const TENSOR = {
   DIMS: 10,
   DATA_TYPE: 16,
   NAME: 66,
+  RAW_DATA: 74,
   DOC_STRING: 98,
   EXTERNAL_DATA: 106,
   DATA_LOCATION: 112,
   METADATA: 130,
 } as const;
 
+/** Fields of a tensor that tell nothing a header needs to be decoded for. */
+const PASSED_TAGS = new Set<number>(Object.values(TENSOR));
+
 /** Varints of so many bytes are read without 64-bit arithmetic. */
 const SHORT_VARINT_BYTES = 4;
+
+/** Places in the record of a node on the tape; the numbers of its inputs and then its outputs follow. */
+const RECORD = {
+  OP_TYPE: 0,
+  DOMAIN: 1,
+  NAME: 2,
+  INPUT_COUNT: 3,
+  OUTPUT_COUNT: 4,
+  LENGTH: 5,
+} as const;
+
+/** The headers of nodes as numbers of names, one after the other. Memory: 20 bytes a node, 4 an input or output. */
+export class NodeTape {
+  readonly names: NameTable;
+  /** For messages. */
+  readonly fileName: string;
+  readonly #reader: LosslessReader;
+  #data = new Int32Array(4096);
+  #length = 0;
+
+  /** @param names the names of a skeleton, whose bytes it holds */
+  constructor(names: NameTable, fileName: string) {
+    this.names = names;
+    this.fileName = fileName;
+    this.#reader = new LosslessReader(names.buffer);
+  }
+
+  /** A reader of bytes `start` to `end` of the skeleton, valid until the next is asked for. */
+  readerOf(start: number, end: number): LosslessReader {
+    this.#reader.pos = start;
+    this.#reader.len = end;
+    return this.#reader;
+  }
+
+  /** Begins a record and returns where it is. Inputs and then outputs follow by {@link push}. */
+  begin(): number {
+    const at = this.#length;
+    this.#reserve(RECORD.LENGTH);
+    this.#length += RECORD.LENGTH;
+    return at;
+  }
+
+  push(id: number): void {
+    this.#reserve(1);
+    this.#data[this.#length++] = id;
+  }
+
+  /** Completes the record at `at`. */
+  end(at: number, opType: number, domain: number, name: number, inputCount: number): void {
+    const data = this.#data;
+    data[at + RECORD.OP_TYPE] = opType;
+    data[at + RECORD.DOMAIN] = domain;
+    data[at + RECORD.NAME] = name;
+    data[at + RECORD.INPUT_COUNT] = inputCount;
+    data[at + RECORD.OUTPUT_COUNT] = this.#length - at - RECORD.LENGTH - inputCount;
+  }
+
+  /** Gives up the record at `at` and what follows it. */
+  drop(at: number): void {
+    this.#length = at;
+  }
+
+  #reserve(count: number): void {
+    if (this.#length + count <= this.#data.length) return;
+    const larger = new Int32Array(2 * this.#data.length);
+    larger.set(this.#data);
+    this.#data = larger;
+  }
+
+  opType(at: number): string {
+    return this.names.text(this.#data[at + RECORD.OP_TYPE] as number);
+  }
+
+  domain(at: number): string {
+    return this.names.text(this.#data[at + RECORD.DOMAIN] as number);
+  }
+
+  name(at: number): string {
+    return this.names.peek(this.#data[at + RECORD.NAME] as number);
+  }
+
+  inputCount(at: number): number {
+    return this.#data[at + RECORD.INPUT_COUNT] as number;
+  }
+
+  outputCount(at: number): number {
+    return this.#data[at + RECORD.OUTPUT_COUNT] as number;
+  }
+
+  /** Number of the name of input `index`. */
+  input(at: number, index: number): number {
+    return this.#data[at + RECORD.LENGTH + index] as number;
+  }
+
+  /** Number of the name of output `index`. */
+  output(at: number, index: number): number {
+    return this.#data[at + RECORD.LENGTH + this.inputCount(at) + index] as number;
+  }
+}
 
 /** Throws when the fields of a message did not end where it does. */
 function requireEnd(reader: LosslessReader, end: number): void {
@@ -69,24 +170,46 @@ function passAttribute(reader: LosslessReader): boolean {
   return holds;
 }
 
-/** A node without tensors and graphs in its attributes. */
-export function readNodeHeader(reader: LosslessReader, end: number): NodeHeader | undefined {
-  const input: string[] = [];
-  const output: string[] = [];
-  let name = '';
-  let opType = '';
-  let domain = '';
-  while (reader.pos < end) {
+/** Passes a name and returns its number. */
+function passName(reader: LosslessReader, names: NameTable): number {
+  const end = reader.size() + reader.pos;
+  if (end > reader.len) throw new RangeError('index out of range');
+  const id = names.intern(reader.pos, end);
+  reader.pos = end;
+  return id;
+}
+
+/**
+ * Passes a node without tensors and graphs in its attributes, whose inputs come before its outputs as every writer
+ * has them; returns where it is on the tape.
+ */
+export function passNode(reader: LosslessReader, end: number, tape: NodeTape): number | undefined {
+  const { names } = tape;
+  const at = tape.begin();
+  let inputCount = 0;
+  let hasOutputs = false;
+  let isPlain = true;
+  let name = NO_NAME;
+  let opType = NO_NAME;
+  let domain = NO_NAME;
+  while (isPlain && reader.pos < end) {
     const tag = reader.tag();
-    if (tag === NODE.INPUT) input.push(reader.string());
-    else if (tag === NODE.OUTPUT) output.push(reader.string());
-    else if (tag === NODE.NAME) name = reader.string();
-    else if (tag === NODE.OP_TYPE) opType = reader.string();
-    else if (tag === NODE.DOMAIN) domain = reader.string();
-    else if (tag !== NODE.ATTRIBUTE) passField(reader, tag);
-    else if (passAttribute(reader)) return undefined;
+    if (tag === NODE.INPUT) {
+      tape.push(passName(reader, names));
+      inputCount++;
+      isPlain = !hasOutputs;
+    } else if (tag === NODE.OUTPUT) {
+      tape.push(passName(reader, names));
+      hasOutputs = true;
+    } else if (tag === NODE.NAME) name = passName(reader, names);
+    else if (tag === NODE.OP_TYPE) opType = passName(reader, names);
+    else if (tag === NODE.DOMAIN) domain = passName(reader, names);
+    else if (tag === NODE.ATTRIBUTE) isPlain = !passAttribute(reader);
+    else passField(reader, tag);
   }
-  return { input, output, name, opType, domain };
+  if (isPlain) tape.end(at, opType, domain, name, inputCount);
+  else tape.drop(at);
+  return isPlain ? at : undefined;
 }
 
 /** The name of a ValueInfoProto. */
@@ -115,6 +238,29 @@ function readShortVarint(reader: LosslessReader): number | undefined {
   return undefined;
 }
 
+/** Passes a tensor that is external data or holds its value in `raw_data`, or has none; returns the number of its name. */
+export function passTensor(
+  reader: LosslessReader,
+  end: number,
+  tape: NodeTape,
+): number | undefined {
+  let name = NO_NAME;
+  while (reader.pos < end) {
+    const tag = reader.tag();
+    if (tag === TENSOR.NAME) name = passName(reader, tape.names);
+    else if (!PASSED_TAGS.has(tag)) return undefined;
+    else if (tag !== TENSOR.RAW_DATA) passField(reader, tag);
+    else {
+      const length = reader.size();
+      const isShort = length < PAYLOAD_THRESHOLD;
+      const bytes = reader.buf.subarray(reader.pos, reader.pos + length);
+      if (isShort && isToken('raw_data', bytes)) return undefined;
+      reader.skip(length);
+    }
+  }
+  return name;
+}
+
 function readEntry(reader: LosslessReader): { key: string; value: string } {
   const end = reader.size() + reader.pos;
   let key = '';
@@ -129,17 +275,15 @@ function readEntry(reader: LosslessReader): { key: string; value: string } {
   return { key, value };
 }
 
-/** A tensor whose value is external data, with dimensions below 2^28. */
-export function readExternalHeader(
-  reader: LosslessReader,
-  end: number,
-): ExternalHeader | undefined {
+/** Reads a tensor that {@link passTensor} has passed; undefined when a number in it has more than 28 bits. */
+export function readTensorHeader(reader: LosslessReader): TensorHeader | undefined {
   const dims: number[] = [];
-  const externalData: { key: string; value: string }[] = [];
-  let name = '';
+  const entries: { key: string; value: string }[] = [];
   let dataType = 0;
-  let location: number | undefined = 0;
-  while (reader.pos < end) {
+  let location = 0;
+  let rawStart = 0;
+  let rawByteLength = 0;
+  while (reader.pos < reader.len) {
     const tag = reader.tag();
     if (tag === TENSOR.DIM || tag === TENSOR.DIMS) {
       const listEnd = tag === TENSOR.DIM ? reader.pos + 1 : reader.size() + reader.pos;
@@ -148,15 +292,25 @@ export function readExternalHeader(
         if (dim === undefined) return undefined;
         dims.push(dim);
       }
+      if (tag === TENSOR.DIMS) requireEnd(reader, listEnd);
     } else if (tag === TENSOR.DATA_TYPE || tag === TENSOR.DATA_LOCATION) {
       const value = readShortVarint(reader);
       if (value === undefined) return undefined;
       if (tag === TENSOR.DATA_TYPE) dataType = value;
       else location = value;
-    } else if (tag === TENSOR.NAME) name = reader.string();
-    else if (tag === TENSOR.EXTERNAL_DATA) externalData.push(readEntry(reader));
-    else if (tag === TENSOR.DOC_STRING || tag === TENSOR.METADATA) passField(reader, tag);
-    else return undefined;
+    } else if (tag === TENSOR.EXTERNAL_DATA) entries.push(readEntry(reader));
+    else if (tag === TENSOR.RAW_DATA) {
+      rawByteLength = reader.size();
+      rawStart = reader.pos;
+      reader.skip(rawByteLength);
+    } else passField(reader, tag);
   }
-  return location === EXTERNAL ? { name, dims, dataType, externalData } : undefined;
+  const { buf } = reader;
+  return {
+    dims,
+    dataType,
+    externalData: location === EXTERNAL ? entries : undefined,
+    rawByteLength,
+    rawData: () => buf.subarray(rawStart, rawStart + rawByteLength),
+  };
 }

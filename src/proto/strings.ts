@@ -6,6 +6,7 @@
 
 import { isUtf8 } from 'node:buffer';
 import protobuf from 'protobufjs/minimal.js';
+import type { NodeTape } from './headers.ts';
 
 const REPLACEMENT = '\ufffd';
 const ESCAPE_BASE = 0xdc00;
@@ -14,9 +15,13 @@ const LOW_SURROGATE = /[\udc80-\udcff]/;
 
 /** A protobuf reader that keeps unknown fields, copies bytes out of its buffer and loses no string. */
 export class LosslessReader extends protobuf.BufferReader {
-  constructor(bytes: Uint8Array) {
+  /** Where deferred messages keep what they show; without it nothing is deferred. */
+  readonly tape: NodeTape | undefined;
+
+  constructor(bytes: Uint8Array, tape?: NodeTape) {
     super(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
     this.discardUnknown = false;
+    this.tape = tape;
   }
 
   /** A copy, so that a decoded message does not hold the whole of what it was decoded from. */
@@ -35,6 +40,20 @@ export class LosslessReader extends protobuf.BufferReader {
     const bytes = this.buf.subarray(end - length, end);
     return isUtf8(bytes) ? text : decodeEscaped(bytes);
   }
+}
+
+/** The text of bytes `start` to `end`, escaped where they are not UTF-8. */
+export function readLossless(buffer: Buffer, start: number, end: number): string {
+  const text = buffer.toString('utf8', start, end);
+  if (text.indexOf(REPLACEMENT) < 0) return text;
+  const bytes = buffer.subarray(start, end);
+  return isUtf8(bytes) ? text : decodeEscaped(bytes);
+}
+
+/** The bytes of a text that {@link readLossless} may have escaped. */
+export function encodeLossless(text: string): Buffer {
+  const plain = !LOW_SURROGATE.test(text) || !LONE_ESCAPE.test(text);
+  return plain ? Buffer.from(text) : encodeEscaped(text);
 }
 
 /** A protobuf writer that turns the escapes of {@link LosslessReader} back into bytes. */

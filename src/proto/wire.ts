@@ -31,6 +31,8 @@ const FIRST_WINDOW = 1024 * 1024;
 /** After a payload was left out another one is likely near: read one page, then more as long as it is needed. */
 const WINDOW_AFTER_GAP = 4096;
 const LARGEST_WINDOW = 1024 * 1024;
+/** Graphs of this size are kept without being moved. */
+const FIRST_CAPACITY = 128 * 1024 * 1024;
 
 /** Number of bytes of `value` (0 to 2^35-1) as a varint. */
 export function varintByteLength(value: number): number {
@@ -277,8 +279,10 @@ export class WireReader {
 
   #grow(needed: number): void {
     this.#requireKeepable(needed);
-    // What is kept never outgrows the source: a payload's stand-in is smaller than the payload.
-    const capacity = Math.max(needed, Math.min(this.#source.byteLength, this.#kept.length * 4));
+    // What is kept never outgrows the source: a payload's stand-in is smaller than the payload. Room that is not
+    // used takes no memory, room that is copied from takes it twice.
+    const wanted = Math.max(FIRST_CAPACITY, this.#kept.length * 4);
+    const capacity = Math.max(needed, Math.min(this.#source.byteLength, wanted));
     try {
       const grown = new Uint8Array(capacity);
       grown.set(this.#kept.subarray(0, this.#keptLength));

@@ -4,13 +4,13 @@ import { type Embedding, findEmbedding } from '../anatomy/embedding.ts';
 import { findHead } from '../anatomy/head.ts';
 import type { Linear } from '../anatomy/linear.ts';
 import { pairStates } from '../anatomy/state-names.ts';
-import { countWeights } from '../anatomy/weight-count.ts';
+import { WeightCount } from '../anatomy/weight-count.ts';
 import { dtypeLabel } from '../dtypes.ts';
 import { resolveModelPath } from '../external-data/model-path.ts';
 import { type OpenedModel, openModel } from '../external-data/open-model.ts';
 import type { Model } from '../model/model.ts';
 import type { TensorData } from '../model/tensor-data.ts';
-import { usedBytes } from '../model/used-bytes.ts';
+import { UsedBytes } from '../model/used-bytes.ts';
 import { longToNumber } from '../proto/int64.ts';
 
 /** Bytes of one file of the model. */
@@ -70,27 +70,43 @@ export interface InspectReport {
   readonly warnings: readonly string[];
 }
 
-function fileUses({ model, files }: OpenedModel): FileUse[] {
-  const used = usedBytes(model);
+function fileUses({ files }: OpenedModel, used: UsedBytes): FileUse[] {
+  const aliveByFile = used.byFile();
   return files.files.map((file) => {
     const { path, byteLength } = file;
-    const aliveBytes = file === files.model ? byteLength : (used.get(file) ?? 0);
+    const aliveBytes = file === files.model ? byteLength : (aliveByFile.get(file) ?? 0);
     return { path, byteLength, aliveBytes, deadBytes: byteLength - aliveBytes };
   });
 }
 
-function typeUses(model: Model): TypeUse[] {
-  const uses = new Map<string, { tensors: number; byteLength: number }>();
-  for (const { tensor } of model.tensors()) {
-    const dtype = dtypeLabel(tensor.dtype);
-    const use = uses.get(dtype) ?? { tensors: 0, byteLength: 0 };
-    use.tensors++;
-    use.byteLength += tensor.byteLength ?? 0;
-    uses.set(dtype, use);
+/** What one look at every tensor tells. */
+class TensorTotals {
+  readonly used = new UsedBytes();
+  readonly #weights: WeightCount;
+  readonly #types = new Map<number, { tensors: number; byteLength: number }>();
+
+  constructor(model: Model) {
+    this.#weights = new WeightCount(model);
+    for (const { tensor } of model.tensors()) {
+      this.used.add(tensor);
+      this.#weights.add(tensor);
+      const use = this.#types.get(tensor.dtype) ?? { tensors: 0, byteLength: 0 };
+      if (use.tensors === 0) this.#types.set(tensor.dtype, use);
+      use.tensors++;
+      use.byteLength += tensor.byteLength ?? 0;
+    }
   }
-  return [...uses]
-    .map(([dtype, use]) => ({ dtype, ...use }))
-    .sort((a, b) => b.byteLength - a.byteLength);
+
+  get weights(): number {
+    return this.#weights.count;
+  }
+
+  /** Element types, those with most bytes first. */
+  types(): TypeUse[] {
+    return [...this.#types]
+      .map(([code, use]) => ({ dtype: dtypeLabel(code), ...use }))
+      .sort((a, b) => b.byteLength - a.byteLength);
+  }
 }
 
 function tableReport(part: Embedding | Linear): TableReport {
@@ -144,7 +160,8 @@ export function inspectModel(path: string, component?: string): InspectReport {
   const { model } = opened;
   const head = findHead(model)?.linear;
   const embedding = findEmbedding(model, head);
-  const files = fileUses(opened);
+  const totals = new TensorTotals(model);
+  const files = fileUses(opened, totals.used);
   const operators = new Map<string, number>();
   let nodes = 0;
   for (const { domain, opType } of model.nodes()) {
@@ -152,8 +169,8 @@ export function inspectModel(path: string, component?: string): InspectReport {
     operators.set(name, (operators.get(name) ?? 0) + 1);
     nodes++;
   }
-  const types = typeUses(model);
-  const weights = countWeights(model);
+  const types = totals.types();
+  const { weights } = totals;
   const distinct = files.reduce(
     (sum, file) => sum + (file.path === opened.files.model.path ? 0 : file.aliveBytes),
     0,

@@ -34,9 +34,9 @@ describe('decodeModel', () => {
   });
 
   test('an error of the decoder itself names the file', () => {
-    const packedDims = field(1, [0x80]);
-    expect(() => decode(withInitializer(packedDims))).toThrow(FormatError);
-    expect(() => decode(withInitializer(packedDims))).toThrow('test.onnx: not a valid ONNX model');
+    const packedInts = field(7, [0x80]);
+    expect(() => decode(withInitializer(packedInts))).toThrow(FormatError);
+    expect(() => decode(withInitializer(packedInts))).toThrow('test.onnx: not a valid ONNX model');
   });
 
   test.each([

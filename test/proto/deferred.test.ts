@@ -2,11 +2,11 @@ import { describe, expect, test } from 'vitest';
 import { FormatError } from '../../src/errors.ts';
 import { decodeModel, encodeModel } from '../../src/proto/codec.ts';
 import {
-  externalHeader,
   infoName,
   isExternal,
   isPlainNode,
-  nodeHeader,
+  tapeRecord,
+  tensorHeader,
   tensorName,
 } from '../../src/proto/deferred.ts';
 import { memoryReader } from '../../src/proto/wire.ts';
@@ -14,12 +14,12 @@ import { field, intField, varint } from './wire-builder.ts';
 
 function decodeGraph(graph: number[]) {
   const bytes = Uint8Array.from(field(7, graph));
-  const { model } = decodeModel(memoryReader(bytes), 'test.onnx');
+  const { model, tape } = decodeModel(memoryReader(bytes), 'test.onnx');
   const encode = () => {
     const [segment] = encodeModel(model, new Map()).segments;
     return segment?.kind === 'bytes' ? [...segment.bytes] : [];
   };
-  return { bytes: [...bytes], graph: model.graph ?? {}, encode };
+  return { bytes: [...bytes], graph: model.graph ?? {}, tape, encode };
 }
 
 /** A node whose fields are in no writer's order, with an attribute and an unknown field. */
@@ -27,9 +27,9 @@ const node = [
   ...field(4, 'MatMul'),
   ...field(5, [...field(1, 'axis'), ...intField(3, 1), ...intField(20, 2)]),
   ...field(200, 'unknown'),
-  ...field(2, 'y'),
   ...field(1, 'a'),
   ...field(1, ''),
+  ...field(2, 'y'),
   ...field(3, 'product'),
   ...field(7, 'ai.onnx'),
 ];
@@ -50,17 +50,19 @@ function externalTensor(...more: number[]): number[] {
 
 describe('a node', () => {
   test('shows its header and is written as it came, in whatever order it was', () => {
-    const { bytes, graph, encode } = decodeGraph(field(1, node));
+    const { bytes, graph, tape, encode } = decodeGraph(field(1, node));
     const [first] = graph.node ?? [];
-    if (first === undefined) throw new Error('no node');
+    const record = first && tapeRecord(first);
+    if (first === undefined || record === undefined) throw new Error('no node');
     expect(isPlainNode(first)).toBe(true);
-    expect(nodeHeader(first)).toEqual({
-      input: ['a', ''],
-      output: ['y'],
-      name: 'product',
-      opType: 'MatMul',
-      domain: 'ai.onnx',
-    });
+    expect([tape.opType(record), tape.domain(record), tape.name(record)]).toEqual([
+      'MatMul',
+      'ai.onnx',
+      'product',
+    ]);
+    expect([tape.inputCount(record), tape.outputCount(record)]).toEqual([2, 1]);
+    const ids = [tape.input(record, 0), tape.input(record, 1), tape.output(record, 0)];
+    expect(ids.map((id) => tape.names.text(id))).toEqual(['a', '', 'y']);
     expect(encode()).toEqual(bytes);
     expect(isPlainNode(first)).toBe(true);
   });
@@ -72,7 +74,6 @@ describe('a node', () => {
     expect(first.attribute?.map(({ name }) => name)).toEqual(['axis']);
     expect(isPlainNode(first)).toBe(false);
     first.input?.splice(0, 1, 'b');
-    expect(nodeHeader(first).input).toEqual(['b', '']);
     const again = decodeGraph(encode().slice(2)).graph.node?.[0];
     expect(again?.input).toEqual(['b', '']);
     expect(again?.$unknowns).toHaveLength(1);
@@ -90,9 +91,15 @@ describe('a node', () => {
     expect(graph.node?.map(isPlainNode)).toEqual([false]);
   });
 
+  test('whose outputs come before its inputs is decoded at once', () => {
+    const { graph } = decodeGraph(field(1, [...field(2, 'y'), ...field(1, 'a')]));
+    expect(graph.node?.map(isPlainNode)).toEqual([false]);
+  });
+
   test('that is damaged where nobody looked yet says so when somebody does', () => {
     const { graph } = decodeGraph(field(1, [...field(4, 'Relu'), ...field(9, [0x0a, 9])]));
     expect(() => graph.node?.[0]?.metadataProps).toThrow(FormatError);
+    expect(() => graph.node?.[0]?.metadataProps).toThrow('test.onnx: a part of the graph');
   });
 });
 
@@ -101,35 +108,50 @@ describe('a tensor in external data', () => {
     const { bytes, graph, encode } = decodeGraph(field(5, externalTensor()));
     const [tensor] = graph.initializer ?? [];
     if (tensor === undefined) throw new Error('no tensor');
-    expect(externalHeader(tensor)).toEqual({
-      name: 'w',
+    expect(tensorHeader(tensor)).toMatchObject({
       dims: [300, 2, 70_000],
       dataType: 10,
       externalData: [
         { key: 'location', value: 'w.data' },
         { key: 'offset', value: '64' },
       ],
+      rawByteLength: 0,
     });
     expect(isExternal(tensor)).toBe(true);
     expect(encode()).toEqual(bytes);
     expect(tensor.dims?.map(Number)).toEqual([300, 2, 70_000]);
-    expect(externalHeader(tensor)).toBeUndefined();
+    expect(tensorHeader(tensor)).toBeUndefined();
     expect([isExternal(tensor), tensorName(tensor)]).toEqual([true, 'w']);
   });
 
   test.each([
     ['a dimension of 2^28', intField(1, 2n ** 28n)],
     ['a negative dimension', intField(1, -1n)],
-    ['a payload besides', field(9, 'abcd')],
+    ['numbers besides', field(4, 'abcd')],
     ['a field of the future', field(77, 'x')],
   ])('is decoded at once with %s', (_, more) => {
     const { graph } = decodeGraph(field(5, externalTensor(...more)));
-    expect(graph.initializer?.map(externalHeader)).toEqual([undefined]);
+    expect(graph.initializer?.map(tensorHeader)).toEqual([undefined]);
   });
 
-  test('that turns out not to be external is decoded at once', () => {
-    const { graph } = decodeGraph(field(5, externalTensor(...intField(14, 0))));
-    expect(graph.initializer?.map(isExternal)).toEqual([false]);
+  test('with a list of dimensions that is cut off is refused when it is looked at', () => {
+    const { graph } = decodeGraph(field(5, externalTensor(...field(1, [0x80]))));
+    expect(() => graph.initializer?.[0]?.dims).toThrow('test.onnx: a part of the graph');
+  });
+
+  test('that turns out not to be external shows what it holds', () => {
+    const content = externalTensor(...intField(14, 0), ...field(9, 'abcd'));
+    const { bytes, graph, encode } = decodeGraph(field(5, content));
+    const [tensor] = graph.initializer ?? [];
+    const header = tensor && tensorHeader(tensor);
+    expect(header?.externalData).toBeUndefined();
+    expect(Buffer.from(header?.rawData() ?? []).toString()).toBe('abcd');
+    expect(encode()).toEqual(bytes);
+  });
+
+  test('whose value was left out is decoded at once, for its place to be known', () => {
+    const { graph } = decodeGraph(field(5, [...field(8, 'w'), ...field(9, new Uint8Array(300))]));
+    expect(graph.initializer?.map(tensorHeader)).toEqual([undefined]);
   });
 });
 

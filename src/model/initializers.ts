@@ -1,0 +1,152 @@
+/** The constant values of one graph, in file order. Pure. */
+
+import { tensorNameId } from '../proto/deferred.ts';
+import type { NodeTape } from '../proto/headers.ts';
+import type { NameTable } from '../proto/name-table.ts';
+import type { onnx } from '../proto/onnx.js';
+import type { Scope } from './scope.ts';
+import type { Tensor } from './tensor.ts';
+import { type ResolveTensor, tensorFromProto } from './tensor-places.ts';
+import type { Value } from './value.ts';
+
+/** Descriptions of so many tensors are kept from the first look on. Of more they are made again at each. */
+const KEPT_TENSORS = 65_536;
+
+/** A tensor and the name to use in messages. */
+export interface NamedTensor {
+  readonly name: string;
+  readonly tensor: Tensor;
+}
+
+/** A tensor whose name is made when something asks for it. */
+class Unseen implements NamedTensor {
+  readonly tensor: Tensor;
+  readonly #names: NameTable;
+  readonly #id: number;
+
+  constructor(names: NameTable, id: number, tensor: Tensor) {
+    this.tensor = tensor;
+    this.#names = names;
+    this.#id = id;
+  }
+
+  get name(): string {
+    return this.#names.peek(this.#id);
+  }
+}
+
+/** Initializers of the file, described when something asks for them, and those an edit adds. */
+export class Initializers {
+  readonly #names: NameTable;
+  readonly #ids: Int32Array;
+  readonly #scope: Scope;
+  readonly #messages: readonly onnx.ITensorProto[];
+  readonly #resolve: ResolveTensor;
+  readonly #kept: (Tensor | undefined)[] | undefined;
+  readonly #added = new Set<Value>();
+
+  constructor(
+    tape: NodeTape,
+    scope: Scope,
+    messages: readonly onnx.ITensorProto[],
+    resolve: ResolveTensor,
+  ) {
+    this.#names = tape.names;
+    this.#ids = Int32Array.from(messages, (message) => tensorNameId(message, tape));
+    this.#scope = scope;
+    this.#messages = messages;
+    this.#resolve = resolve;
+    this.#kept = messages.length > KEPT_TENSORS ? undefined : new Array(messages.length);
+  }
+
+  /** Number of the name of initializer `index` of the file. */
+  id(index: number): number {
+    return this.#ids[index] as number;
+  }
+
+  /** Describes initializer `index` of the file. Throws the FormatError of one that cannot be right. */
+  tensor(index: number): Tensor {
+    const kept = this.#kept?.[index];
+    if (kept !== undefined) return kept;
+    const message = this.#messages[index] as onnx.ITensorProto;
+    const tensor = this.#describe(message, index);
+    if (this.#kept !== undefined) this.#kept[index] = tensor;
+    return tensor;
+  }
+
+  #describe(message: onnx.ITensorProto, index: number): Tensor {
+    try {
+      return tensorFromProto(message, '', this.#resolve);
+    } catch {
+      // Its name is wanted for the message alone; making a string of every name takes longer than the rest.
+      return tensorFromProto(message, this.#names.peek(this.id(index)), this.#resolve);
+    }
+  }
+
+  get(name: string): Value | undefined {
+    const value = this.#scope.get(name);
+    return value?.tensor === undefined ? undefined : value;
+  }
+
+  has(name: string): boolean {
+    return this.get(name) !== undefined;
+  }
+
+  add(value: Value): void {
+    this.#added.add(value);
+  }
+
+  delete(value: Value): void {
+    this.#added.delete(value);
+    value.tensor = undefined;
+  }
+
+  *values(): Generator<Value> {
+    for (let index = 0; index < this.#messages.length; index++) {
+      const value = this.#scope.byId(this.id(index));
+      if (value?.tensor !== undefined) yield value;
+    }
+    yield* this.#added;
+  }
+
+  *keys(): Generator<string> {
+    for (const value of this.values()) yield value.name;
+  }
+
+  *[Symbol.iterator](): Generator<[string, Value]> {
+    for (const value of this.values()) yield [value.name, value];
+  }
+
+  /** The tensors, without making values of them. */
+  *tensors(): Generator<NamedTensor> {
+    for (let index = 0; index < this.#messages.length; index++) {
+      const id = this.id(index);
+      const value = this.#scope.madeById(id);
+      if (value === undefined) {
+        yield new Unseen(this.#names, id, this.tensor(index));
+      } else if (value?.tensor !== undefined) {
+        yield { name: value.name, tensor: value.tensor };
+      }
+    }
+    for (const value of this.#added) {
+      if (value.tensor !== undefined) yield { name: value.name, tensor: value.tensor };
+    }
+  }
+
+  /**
+   * The messages to write.
+   * @param sync brings the message of a tensor up to date and returns it
+   */
+  *messages(
+    sync: (value: Value, tensor: Tensor) => onnx.ITensorProto,
+  ): Generator<onnx.ITensorProto> {
+    for (const [index, message] of this.#messages.entries()) {
+      const value = this.#scope.madeById(this.id(index));
+      if (value === undefined) yield message;
+      else if (value?.tensor !== undefined) yield sync(value, value.tensor);
+    }
+    for (const value of this.#added) {
+      if (value.tensor !== undefined) yield sync(value, value.tensor);
+    }
+  }
+}
