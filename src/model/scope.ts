@@ -1,7 +1,7 @@
 /** The values of one graph by name. Pure. */
 
 import type { NameTable } from '../proto/name-table.ts';
-import { IdMap } from './id-map.ts';
+import { createIdMap, type IdMap } from './id-map.ts';
 import type { Value } from './value.ts';
 
 /** Kinds of declaration. */
@@ -30,7 +30,7 @@ export class Scope {
   /** @param capacity how many declarations there will be at most */
   constructor(names: NameTable, capacity: number, make: MakeValue) {
     this.#names = names;
-    this.#declared = new IdMap(capacity);
+    this.#declared = createIdMap(capacity, names.size);
     this.#make = make;
   }
 

@@ -36,41 +36,46 @@ interface Codec<Message extends object> {
  * accessors are those that {@link defer} defines.
  */
 abstract class Deferred<Message> {
-  /** What passing the message gave: its place on the tape, or the number of its name. */
-  readonly mark: number;
+  // Two fields: a graph may have a million of these.
   readonly #tape: NodeTape;
-  readonly #start: number;
-  readonly #end: number;
-  #message: Message | undefined;
+  readonly #at: number;
 
-  constructor(mark: number, tape: NodeTape, start: number, end: number) {
-    this.mark = mark;
+  /** @param at place of its record on the tape */
+  constructor(tape: NodeTape, at: number) {
     this.#tape = tape;
-    this.#start = start;
-    this.#end = end;
+    this.#at = at;
   }
 
   /** Decodes the message that `reader` holds. */
   protected abstract decode(reader: LosslessReader): Message;
 
+  /** What passing the message gave: its place on the tape, or the number of its name. */
+  get mark(): number {
+    return this.#tape.mark(this.#at);
+  }
+
   /** True while the message is the bytes it came as. */
   get isUntouched(): boolean {
-    return this.#message === undefined;
+    return !this.#tape.decoded.has(this.#at);
   }
 
   get bytes(): Uint8Array {
-    return this.#tape.names.buffer.subarray(this.#start, this.#end);
+    return this.#tape.bytes(this.#at);
   }
 
   get message(): Message {
-    this.#message ??= this.#decode();
-    return this.#message;
+    const { decoded } = this.#tape;
+    if (!decoded.has(this.#at)) {
+      const message = this.read(() => this.decode(new LosslessReader(this.bytes)));
+      decoded.set(this.#at, message);
+    }
+    return decoded.get(this.#at) as Message;
   }
 
   /** Reads from the bytes of the message. Throws a FormatError when they are damaged. */
   read<Result>(from: (reader: LosslessReader) => Result): Result {
     try {
-      return from(this.#tape.readerOf(this.#start, this.#end));
+      return from(this.#tape.reader(this.#at));
     } catch (cause) {
       throw damaged(this.#tape.fileName, cause);
     }
@@ -79,10 +84,6 @@ abstract class Deferred<Message> {
   /** The name with this number. */
   protected nameOf(id: number): string {
     return this.#tape.names.peek(id);
-  }
-
-  #decode(): Message {
-    return this.read(() => this.decode(new LosslessReader(this.bytes)));
   }
 }
 
@@ -161,7 +162,7 @@ function defer<Message extends object>(
       return decode(reader, length, endTag, depth);
     }
     if (reader.pos !== end) throw new RangeError('index out of range');
-    return new type(mark, tape, start, end) as unknown as Message;
+    return new type(tape, tape.addPlace(mark, start, end)) as unknown as Message;
   };
   codec.encode = (message, writer, depth) => {
     if (!(message instanceof type)) return encode(message, writer, depth);

@@ -6,14 +6,14 @@ import type { ByteReader } from './wire.ts';
 
 /**
  * A reader over an open file of `byteLength` bytes; the descriptor stays its owner's. Every `read` is one copy into
- * fresh memory. Throws a ResourceError when the file turns out shorter or cannot be read.
+ * fresh memory, or the memory it is given. Throws a ResourceError when the file turns out shorter or cannot be read.
  * @param path the file's name for messages
  */
 export function fileReader(fd: number, byteLength: number, path: string): ByteReader {
   return {
     byteLength,
-    read(byteOffset, length) {
-      const bytes = Buffer.allocUnsafeSlow(length);
+    read(byteOffset, length, scratch) {
+      const bytes = scratch?.subarray(0, length) ?? Buffer.allocUnsafeSlow(length);
       let done = 0;
       while (done < length) {
         const count = readSome(fd, bytes.subarray(done), byteOffset + done, path);

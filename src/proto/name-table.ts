@@ -36,6 +36,11 @@ export class NameTable {
     this.#view = viewOf(buffer);
   }
 
+  /** Numbers given are below this. */
+  get size(): number {
+    return this.#size;
+  }
+
   /** The number of the name at `start` to `end` of the buffer. */
   intern(start: number, end: number): number {
     if (start === end) return NO_NAME;

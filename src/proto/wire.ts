@@ -7,10 +7,10 @@ import { FILE_BYTE_LIMIT, SKELETON_BYTE_LIMIT } from './limits.ts';
 export interface ByteReader {
   readonly byteLength: number;
   /**
-   * The `byteLength` bytes from `byteOffset` on; both lie within the reader. The result stays valid and unchanged
-   * and is not written to.
+   * The `byteLength` bytes from `byteOffset` on; both lie within the reader. The result is not written to. It stays
+   * valid and unchanged, unless `scratch`, which is at least as long, was given: then it may be a part of it.
    */
-  read(byteOffset: number, byteLength: number): Uint8Array;
+  read(byteOffset: number, byteLength: number, scratch?: Uint8Array): Uint8Array;
 }
 
 /** A reader over bytes in memory. `read` returns views. */
@@ -74,6 +74,7 @@ export class WireReader {
   #kept: Uint8Array = new Uint8Array(0);
   #keptLength = 0;
   #gapless = true;
+  #scratch: Uint8Array = new Uint8Array(0);
 
   /**
    * @param name the file's name for messages
@@ -117,11 +118,18 @@ export class WireReader {
     this.#keep(this.#index);
     const left = this.#source.byteLength - byteOffset;
     const length = Math.min(left, this.#windowLength);
-    this.#window = this.#source.read(byteOffset, length);
+    this.#window = this.#source.read(byteOffset, length, this.#scratchFor(byteOffset, length));
     this.#windowOffset = byteOffset;
     this.#index = 0;
     this.#keptIndex = 0;
     this.#windowLength = Math.min(LARGEST_WINDOW, this.#windowLength * 4);
+  }
+
+  /** Memory for a window. The first one is not for reuse: a small model is returned as it was read. */
+  #scratchFor(byteOffset: number, length: number): Uint8Array | undefined {
+    if (byteOffset === 0) return undefined;
+    if (this.#scratch.length < length) this.#scratch = new Uint8Array(length);
+    return this.#scratch;
   }
 
   /** Reads a field tag: at most 32 bits, as in every implementation. */
