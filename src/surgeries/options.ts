@@ -4,7 +4,8 @@ import { UsageError } from '../errors.ts';
 
 /** One option of a surgery. `parse` takes what a recipe or the command line gives and throws a UsageError. */
 export interface OptionSpec<T> {
-  readonly default: T;
+  /** Undefined for an option that must be given. */
+  readonly default: T | undefined;
   readonly help: string;
   /** Placeholder for help, for example `4|8` or `GLOB`. */
   readonly argument: string;
@@ -25,10 +26,11 @@ function refuse(input: unknown, name: string, expected: string): never {
 /** One of a fixed set of numbers or words. */
 export function choice<const T extends string | number>(
   values: readonly T[],
-  settings: { readonly default: T; readonly help: string },
+  settings: { readonly default?: T; readonly help: string },
 ): OptionSpec<T> {
   return {
-    ...settings,
+    help: settings.help,
+    default: settings.default,
     argument: values.join('|'),
     parse: (input, name) =>
       values.find((value) => value === input || String(value) === input) ??
@@ -68,6 +70,67 @@ export function selectors(settings: { readonly help: string }): OptionSpec<reado
   };
 }
 
+/** Names of things in the model: one, or a list, which the command line separates by `|`. */
+export function names(settings: {
+  readonly default?: readonly string[];
+  readonly help: string;
+}): OptionSpec<readonly string[]> {
+  return {
+    help: settings.help,
+    default: settings.default,
+    argument: 'NAME',
+    parse: (input, name) => {
+      const list = typeof input === 'string' ? [input] : input;
+      const areNames = (entries: readonly unknown[]): entries is readonly string[] =>
+        entries.length > 0 && entries.every((entry) => typeof entry === 'string' && entry !== '');
+      return Array.isArray(list) && areNames(list)
+        ? list
+        : refuse(input, name, 'a name or a list of names');
+    },
+  };
+}
+
+interface IntegerSettings {
+  readonly min: number;
+  readonly max: number;
+  readonly help: string;
+}
+
+function isWithin(input: unknown, { min, max }: IntegerSettings): boolean {
+  const isNumber = typeof input === 'number' || (typeof input === 'string' && /^\d+$/.test(input));
+  return (
+    isNumber && Number.isSafeInteger(Number(input)) && min <= Number(input) && Number(input) <= max
+  );
+}
+
+/** An integer that must be given. */
+export function integer(settings: IntegerSettings): OptionSpec<number> {
+  return {
+    help: settings.help,
+    default: undefined,
+    argument: `${settings.min}..${settings.max}`,
+    parse: (input, name) =>
+      isWithin(input, settings)
+        ? Number(input)
+        : refuse(input, name, `an integer from ${settings.min} to ${settings.max}`),
+  };
+}
+
+/** Integers: one, or a list, which the command line separates by `|`. */
+export function integers(settings: IntegerSettings): OptionSpec<readonly number[]> {
+  return {
+    help: settings.help,
+    default: [],
+    argument: 'NUMBER',
+    parse: (input, name) => {
+      const list = Array.isArray(input) ? (input as readonly unknown[]) : [input];
+      return list.length > 0 && list.every((entry) => isWithin(entry, settings))
+        ? list.map(Number)
+        : refuse(input, name, `an integer from ${settings.min} to ${settings.max}, or a list`);
+    },
+  };
+}
+
 /** Small edit distance, for suggestions; stops caring beyond 3. */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
@@ -82,8 +145,12 @@ function distance(a: string, b: string): number {
   return row[b.length] ?? 0;
 }
 
+/** So many names are listed where none is near. */
+const LISTED_NAMES = 20;
+
 /** `did you mean "x"?`, when something known is close to `wanted`; otherwise the list of what is known. */
 export function suggestion(wanted: string, known: readonly string[]): string {
+  if (known.length === 0) return 'there are none';
   const folded = wanted.toLowerCase();
   const ranked = known
     .map((name) => ({ name, steps: distance(folded, name.toLowerCase()) }))
@@ -92,10 +159,15 @@ export function suggestion(wanted: string, known: readonly string[]): string {
   if (best !== undefined && best.steps <= Math.max(2, Math.floor(wanted.length / 3))) {
     return `did you mean "${best.name}"?`;
   }
-  return `known: ${known.join(', ')}`;
+  const listed = known.slice(0, LISTED_NAMES).join(', ');
+  const more = known.length - LISTED_NAMES;
+  return more > 0 ? `known: ${listed} and ${more} more` : `known: ${listed}`;
 }
 
-/** Checks `given` against a table and fills in defaults. Throws a UsageError for unknown names and bad values. */
+/**
+ * Checks `given` against a table and fills in defaults. Throws a UsageError for unknown names, bad values and
+ * options that are missing.
+ */
 export function parseOptions<O extends OptionTable>(
   table: O,
   given: Readonly<Record<string, unknown>>,
@@ -110,7 +182,13 @@ export function parseOptions<O extends OptionTable>(
     }
   }
   for (const [name, spec] of Object.entries(table)) {
-    values[name] = Object.hasOwn(given, name) ? spec.parse(given[name], name) : spec.default;
+    const value = Object.hasOwn(given, name) ? spec.parse(given[name], name) : spec.default;
+    if (value === undefined) {
+      throw new UsageError('ERR_OPTION', `${owner} needs the option "${name}"`, {
+        hint: `${name}: ${spec.help}`,
+      });
+    }
+    values[name] = value;
   }
   return values as OptionValues<O>;
 }

@@ -36,6 +36,8 @@ export interface SurgeryDefinition<O extends OptionTable> {
   readonly aliases?: readonly string[];
   readonly summary: string;
   readonly options: O;
+  /** Throws a UsageError for options that do not go together. */
+  readonly check?: (options: OptionValues<O>) => void;
   /** Throws a PreconditionError when the surgery cannot run on this model at all. */
   readonly requires?: (model: Model, options: OptionValues<O>) => void;
   /** Edits the graph and assigns derivations; reads no bytes but through `gates`. */
@@ -66,16 +68,21 @@ export interface Surgery {
 /** Makes a runnable surgery of its definition: requires → apply → ensures. */
 export function defineSurgery<O extends OptionTable>(definition: SurgeryDefinition<O>): Surgery {
   const { name, summary, options } = definition;
+  const parse = (given: Readonly<Record<string, unknown>>) => {
+    const values = parseOptions(options, given, `surgery ${name}`);
+    definition.check?.(values);
+    return values;
+  };
   return {
     name,
     aliases: definition.aliases ?? [],
     summary,
     options,
     check(given) {
-      parseOptions(options, given, `surgery ${name}`);
+      parse(given);
     },
     async run(model, given, gates) {
-      const values = parseOptions(options, given, `surgery ${name}`);
+      const values = parse(given);
       definition.requires?.(model, values);
       const result = await definition.apply(model, values, gates);
       definition.ensures?.(model);

@@ -9,6 +9,11 @@ function kebabCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
+function defaultText(value: unknown): string {
+  if (value === undefined) return ' (must be given)';
+  return Array.isArray(value) ? '' : ` (default ${String(value)})`;
+}
+
 function describe(surgery: Surgery): object {
   const options = Object.entries(surgery.options).map(([name, spec]) => ({
     name,
@@ -37,7 +42,7 @@ export function surgeriesCommand(
     if (surgery.aliases.length > 0) printLine(`also known as ${surgery.aliases.join(', ')}`);
     const rows = Object.entries(surgery.options).map(([option, spec]) => [
       `${kebabCase(option)}=${spec.argument}`,
-      `${spec.help}${Array.isArray(spec.default) ? '' : ` (default ${String(spec.default)})`}`,
+      `${spec.help}${defaultText(spec.default)}`,
     ]);
     if (rows.length > 0) printLine(formatTable(rows, [], '  '));
   }
