@@ -66,10 +66,19 @@ abstract class Deferred<Message> {
   get message(): Message {
     const { decoded } = this.#tape;
     if (!decoded.has(this.#at)) {
-      const message = this.read(() => this.decode(new LosslessReader(this.bytes)));
-      decoded.set(this.#at, message);
+      decoded.set(this.#at, this.#decode());
     }
     return decoded.get(this.#at) as Message;
+  }
+
+  /** The message, decoded for once where nothing has looked into it. */
+  get glance(): Message {
+    const known = this.#tape.decoded.get(this.#at);
+    return (known as Message | undefined) ?? this.#decode();
+  }
+
+  #decode(): Message {
+    return this.read(() => this.decode(new LosslessReader(this.bytes)));
   }
 
   /** Reads from the bytes of the message. Throws a FormatError when they are damaged. */
@@ -190,6 +199,11 @@ export function tapeRecord(node: onnx.INodeProto): number | undefined {
 /** True for a node that came from a file and certainly has no tensor and no graph in it. */
 export function isPlainNode(node: onnx.INodeProto): boolean {
   return node instanceof DeferredNode && node.isUntouched;
+}
+
+/** The message for a look: one that is not decoded yet does not stay decoded, so changes to it would be lost. */
+export function peek<Message extends object>(message: Message): Message {
+  return message instanceof Deferred ? (message.glance as Message) : message;
 }
 
 /** Name of an entry of `value_info`; reading it decodes nothing. */

@@ -5,6 +5,7 @@ import {
   infoName,
   isExternal,
   isPlainNode,
+  peek,
   tapeRecord,
   tensorHeader,
   tensorName,
@@ -94,6 +95,19 @@ describe('a node', () => {
   test('whose outputs come before its inputs is decoded at once', () => {
     const { graph } = decodeGraph(field(1, [...field(2, 'y'), ...field(1, 'a')]));
     expect(graph.node?.map(isPlainNode)).toEqual([false]);
+  });
+
+  test('can be looked into without being decoded for good', () => {
+    const { bytes, graph, encode } = decodeGraph(field(1, node));
+    const [first] = graph.node ?? [];
+    if (first === undefined) throw new Error('no node');
+    expect(peek(first).attribute?.map(({ name }) => name)).toEqual(['axis']);
+    expect(isPlainNode(first)).toBe(true);
+    expect(encode()).toEqual(bytes);
+    first.name = 'other';
+    expect(peek(first).name).toBe('other');
+    const made = { name: 'made' };
+    expect(peek(made)).toBe(made);
   });
 
   test('that is damaged where nobody looked yet says so when somebody does', () => {
