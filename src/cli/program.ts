@@ -36,6 +36,9 @@ function parsePositive(text: string): number {
   throw new InvalidArgumentError('give a whole number from 1');
 }
 
+/** Tensors that `inspect --tensors` lists. */
+const LISTED_TENSORS = 20;
+
 function parseMemory(text: string): number {
   try {
     return parseSize(text);
@@ -92,11 +95,19 @@ function buildProgram(setExit: (code: number) => void): Command {
   program
     .command('inspect <model>')
     .description('what is inside, where the bytes are, what would shrink it')
+    .option(
+      '--tensors [count]',
+      'list the largest tensors (default 20; all with --json)',
+      parsePositive,
+    )
+    .option('--compare', 'read head and embedding and tell whether they are equal')
+    .option('--savings', 'plan every recipe and tell what it would save, exactly')
     .option('--component <name>', 'which .onnx of a package of several')
     .option('--json', 'print the report as JSON')
-    .action(async (model: string, flags) => {
+    .action(async (model: string, { tensors, ...flags }) => {
       const { inspectCommand } = await import('./commands/inspect.ts');
-      setExit(inspectCommand(model, flags));
+      const count = tensors === true ? LISTED_TENSORS : tensors;
+      setExit(await inspectCommand(model, { ...flags, tensors: count }));
     });
 
   writeFlags(program.command('shrink <model>'))

@@ -9,6 +9,14 @@ interface Span {
   readonly end: number;
 }
 
+/** Bytes of a file that tensors refer to. */
+export interface ByteUse {
+  /** What several tensors share counts once. */
+  readonly distinct: number;
+  /** The lengths of all references. */
+  readonly referred: number;
+}
+
 function coveredBytes(spans: Span[]): number {
   let covered = 0;
   let end = 0;
@@ -19,7 +27,7 @@ function coveredBytes(spans: Span[]): number {
   return covered;
 }
 
-/** Adds up the bytes that tensors refer to, by file; what several tensors share counts once. */
+/** Adds up the bytes that tensors refer to, by file. */
 export class UsedBytes {
   readonly #spans = new Map<SourceFile, Span[]>();
 
@@ -32,13 +40,18 @@ export class UsedBytes {
   }
 
   /** The sums. Files without any are left out. */
-  byFile(): Map<SourceFile, number> {
-    return new Map([...this.#spans].map(([file, list]) => [file, coveredBytes(list)]));
+  byFile(): Map<SourceFile, ByteUse> {
+    return new Map(
+      [...this.#spans].map(([file, list]) => {
+        const referred = list.reduce((sum, { start, end }) => sum + end - start, 0);
+        return [file, { distinct: coveredBytes(list), referred }];
+      }),
+    );
   }
 }
 
 /** Bytes that the tensors of a model refer to, by file. */
-export function usedBytes(model: Model): Map<SourceFile, number> {
+export function usedBytes(model: Model): Map<SourceFile, ByteUse> {
   const used = new UsedBytes();
   for (const { tensor } of model.tensors()) used.add(tensor);
   return used.byFile();

@@ -81,7 +81,7 @@ async function runSteps(
 function deadBytes({ model, files }: OpenedModel): number {
   const data = files.files.filter((file) => file !== files.model);
   const used = usedBytes(model);
-  return data.reduce((sum, file) => sum + file.byteLength - (used.get(file) ?? 0), 0);
+  return data.reduce((sum, file) => sum + file.byteLength - (used.get(file)?.distinct ?? 0), 0);
 }
 
 /**

@@ -62,6 +62,7 @@ describe('a model of two tables', () => {
       byteLength: 25_576,
       aliveBytes: 24_576,
       deadBytes: 1000,
+      aliasedBytes: 0,
     });
   });
 
@@ -73,7 +74,11 @@ describe('a model of two tables', () => {
     });
     const report = inspectModel(root);
     expect(report.tie).toBe('same bytes');
-    expect(report.files[1]).toMatchObject({ aliveBytes: 12_288, deadBytes: 12_288 });
+    expect(report.files[1]).toMatchObject({
+      aliveBytes: 12_288,
+      deadBytes: 12_288,
+      aliasedBytes: 12_288,
+    });
   });
 
   it('names keys that runtimes refuse', () => {

@@ -1,8 +1,10 @@
-/** `onnx-lathe inspect <model>`: the short form. */
+/** `onnx-lathe inspect <model>`. */
 
 import { basename } from 'node:path';
 import { formatSize } from '../../bytes.ts';
-import { type InspectReport, inspectModel, type TableReport } from '../../report/inspect.ts';
+import { Inspection, type InspectReport } from '../../report/inspect.ts';
+import type { TableReport } from '../../report/tables.ts';
+import type { Saving } from '../dry-runs.ts';
 import { note, printJson, printLine } from '../output.ts';
 import { formatTable, plural } from '../table.ts';
 
@@ -58,7 +60,8 @@ function printReport(report: InspectReport, model: string): void {
         .slice(1)
         .map((file) => [
           'data',
-          `${basename(file.path)}: ${formatSize(file.byteLength)}, ${file.deadBytes} bytes unused`,
+          `${basename(file.path)}: ${formatSize(file.byteLength)}, ${file.deadBytes} bytes unused` +
+            (file.aliasedBytes > 0 ? `, ${formatSize(file.aliasedBytes)} shared` : ''),
         ]),
     ]),
   );
@@ -71,12 +74,62 @@ function printReport(report: InspectReport, model: string): void {
   }
 }
 
-export function inspectCommand(
-  model: string,
-  flags: { readonly component?: string; readonly json?: boolean },
-): number {
-  const report = inspectModel(model, flags.component);
-  if (flags.json === true) printJson(report);
-  else printReport(report, model);
+/** Flags of `inspect`. */
+export interface InspectFlags {
+  readonly component?: string;
+  readonly json?: boolean;
+  /** How many of the largest tensors to list; JSON lists all. */
+  readonly tensors: number | undefined;
+  readonly compare?: boolean;
+  readonly savings?: boolean;
+}
+
+function printSavings(savings: readonly Saving[], byteLength: number): void {
+  const rows = savings.map((saving) => [
+    saving.recipe,
+    ...(saving.byteLength === undefined
+      ? [`nothing: ${saving.reason}`]
+      : [
+          formatSize(saving.byteLength),
+          `${((1 - saving.byteLength / byteLength) * 100).toFixed(1)} % less`,
+          `${(saving.bitsPerWeight ?? 0).toFixed(1)} bits/weight`,
+        ]),
+  ]);
+  printLine(`what each recipe makes of it:\n${formatTable(rows, [], '  ')}`);
+}
+
+/** What planning tells on top, as far as it was asked for. */
+async function planned(model: string, { tie }: InspectReport, flags: InspectFlags) {
+  if (flags.compare !== true && flags.savings !== true) return {};
+  const { compareTables, planSavings } = await import('../dry-runs.ts');
+  return {
+    ...(flags.compare === true
+      ? { comparison: await compareTables(model, tie, flags.component) }
+      : {}),
+    ...(flags.savings === true ? { savings: await planSavings(model, flags.component) } : {}),
+  };
+}
+
+export async function inspectCommand(model: string, flags: InspectFlags): Promise<number> {
+  using inspection = new Inspection(model, flags.component);
+  const { report } = inspection;
+  const more = await planned(model, report, flags);
+  if (flags.json === true) {
+    if (flags.tensors === undefined) printJson({ ...report, ...more });
+    else {
+      const { printJsonWithTensors } = await import('../tensor-output.ts');
+      const kinds = inspection.kinds();
+      await printJsonWithTensors({ ...report, ...more, kinds }, inspection.tensors());
+    }
+    return 0;
+  }
+  printReport(report, model);
+  if (more.comparison !== undefined) printLine(`compared: ${more.comparison.result}`);
+  if (more.savings !== undefined) printSavings(more.savings, report.byteLength);
+  if (flags.tensors !== undefined) {
+    const { kindTable, tensorTable } = await import('../tensor-output.ts');
+    printLine(`\nby kind:\n${kindTable(inspection.kinds())}`);
+    printLine(`\nlargest:\n${tensorTable(inspection.tensors(), flags.tensors)}`);
+  }
   return 0;
 }
