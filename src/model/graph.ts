@@ -171,6 +171,20 @@ export class Graph {
     }
   }
 
+  /**
+   * Gives values of this scope other names, all at once: a name may be one that another of them gives up, and must
+   * else be free. What refers to them by name alone stays as it is; see {@link renameValues} in rename.ts.
+   */
+  renameValues(names: ReadonlyMap<Value, string>): void {
+    // Entries find their values by name, once.
+    this.#infos ??= new ValueInfos(this);
+    for (const value of names.keys()) {
+      value.producer?.connect();
+      for (const node of value.consumers) node.connect();
+    }
+    this.values.rename(names);
+  }
+
   removeInitializer(value: Value): void {
     const { byValue } = this.infos;
     this.wiring.connect();

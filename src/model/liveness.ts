@@ -18,7 +18,7 @@ function addNamesRead(graph: onnx.IGraphProto | null | undefined, names: Set<str
 }
 
 /** Names that something other than a node refers to: quantization annotations and training information. */
-function namesHeldElsewhere(model: Model): Set<string> {
+export function namesHeldElsewhere(model: Model): Set<string> {
   const held = new Set<string>();
   const add = (entries: readonly onnx.IStringStringEntryProto[] | null | undefined) => {
     for (const { key, value } of entries ?? []) {

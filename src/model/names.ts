@@ -19,6 +19,11 @@ export class Names {
     return name !== '' && this.#used.has(name);
   }
 
+  /** Notes a name that an edit has given; it may be in use as the name of something else. */
+  add(name: string): void {
+    this.#collected?.add(name);
+  }
+
   /** Claims `wanted`, or the first free of `wanted_1`, `wanted_2`, … */
   claim(wanted: string): string {
     let name = wanted;

@@ -66,6 +66,12 @@ export class Node {
     return this.#outputs;
   }
 
+  /** Goes by values from now on, not by the names in the file, so that they may change. */
+  connect(): void {
+    this.#inputs ??= this.#read('input');
+    this.#outputs ??= this.#read('output');
+  }
+
   /** True when the message is untouched and says what this node is: there is nothing to write into it. */
   get isUnchanged(): boolean {
     return (

@@ -24,8 +24,10 @@ export class Scope {
   readonly #declared: IdMap;
   /** Values that were made of declarations; null for those that have left the scope. */
   readonly #made = new Map<number, Value | null>();
-  /** Values the file does not have. */
+  /** Values the file does not have, or not by this name. */
   readonly #added = new Map<string, Value>();
+  /** Values with another name than the file declares, and the number of that name. */
+  readonly #renamed = new Map<Value, number>();
 
   /** @param capacity how many declarations there will be at most */
   constructor(names: NameTable, capacity: number, make: MakeValue) {
@@ -67,7 +69,8 @@ export class Scope {
     const added = this.#added.get(name);
     if (added !== undefined) return added;
     const id = this.#names.find(name);
-    return id === undefined ? undefined : this.byId(id);
+    const value = id === undefined ? undefined : this.byId(id);
+    return value === undefined || this.#renamed.has(value) ? undefined : value;
   }
 
   has(name: string): boolean {
@@ -80,18 +83,33 @@ export class Scope {
   }
 
   delete(value: Value): void {
-    if (this.#added.get(value.name) === value) {
-      this.#added.delete(value.name);
-      return;
-    }
-    const id = this.#names.find(value.name);
+    if (this.#added.get(value.name) === value) this.#added.delete(value.name);
+    const id = this.#renamed.get(value) ?? this.#names.find(value.name);
     if (id !== undefined && this.#made.get(id) === value) this.#made.set(id, null);
+    this.#renamed.delete(value);
+  }
+
+  /** Gives values other names, all at once: a name may be one that another of them gives up. Others must be free. */
+  rename(names: ReadonlyMap<Value, string>): void {
+    for (const value of names.keys()) {
+      if (this.#added.get(value.name) === value) this.#added.delete(value.name);
+      else this.#renamed.set(value, this.#names.internText(value.name));
+    }
+    for (const [value, name] of names) {
+      value.rename(name);
+      const id = this.#renamed.get(value);
+      if (id !== undefined && this.#names.text(id) === name) this.#renamed.delete(value);
+      else this.#added.set(name, value);
+    }
   }
 
   /** Names in use, in no particular order. */
   *keys(): Generator<string> {
     for (const id of this.#declared.keys()) {
-      if (this.#made.get(id) !== null) yield this.#names.text(id);
+      const made = this.#made.get(id);
+      if (made === undefined || (made !== null && !this.#renamed.has(made))) {
+        yield this.#names.text(id);
+      }
     }
     yield* this.#added.keys();
   }
@@ -100,7 +118,7 @@ export class Scope {
   *values(): Generator<Value> {
     for (const id of this.#declared.keys()) {
       const value = this.byId(id);
-      if (value !== undefined) yield value;
+      if (value !== undefined && !this.#renamed.has(value)) yield value;
     }
     yield* this.#added.values();
   }

@@ -8,7 +8,7 @@ import type { Tensor } from './tensor.ts';
 /** A value and who reads it. Consumers in inner scopes (If, Loop, Scan bodies) are counted like any other. */
 export class Value {
   readonly graph: Graph;
-  readonly name: string;
+  #name: string;
   /** The node this is an output of; undefined for graph inputs and initializers. */
   producer: Node | undefined;
   /** The constant value, for initializers. */
@@ -21,7 +21,16 @@ export class Value {
 
   constructor(graph: Graph, name: string) {
     this.graph = graph;
-    this.name = name;
+    this.#name = name;
+  }
+
+  get name(): string {
+    return this.#name;
+  }
+
+  /** Changes the name. For {@link Scope.rename} alone, which knows values by their names. */
+  rename(name: string): void {
+    this.#name = name;
   }
 
   /** Type and shape as the file states them: an entry of `input`, `output` or `value_info`. */
