@@ -15,6 +15,7 @@ import type {
   StoredTable,
 } from '../surgeries/gates.ts';
 import { comparePacked, type PackedRows } from '../surgeries/packed-rows.ts';
+import { findEqualRanges } from './equal-ranges.ts';
 import { compareCorners } from './table-corner.ts';
 
 function sameRange(a: FileRange, b: FileRange): boolean {
@@ -82,6 +83,16 @@ export class StreamingGates implements Gates {
     const fold = await this.#compare(parameters, a, b);
     const first = fold.firstIndex === undefined ? undefined : { row: 0, element: fold.firstIndex };
     return { compared: fold.compared, different: fold.different, first };
+  }
+
+  findEqual(groups: readonly (readonly FileRange[])[]): Promise<number[][]> {
+    return findEqualRanges(groups, {
+      options: this.#options,
+      run: (builder) => this.#run(builder),
+      countBytes: (bytes) => {
+        this.#bytesRead += bytes;
+      },
+    });
   }
 
   async checkEncoding(table: FloatTable, stored: StoredTable): Promise<EncodingCheck> {

@@ -53,5 +53,10 @@ export interface Gates {
   checkEncoding(table: FloatTable, stored: StoredTable): Promise<EncodingCheck>;
   /** Do two byte ranges of equal length hold the same bytes? With `rows`, padding within them is not compared. */
   compareRanges(a: FileRange, b: FileRange, rows?: PackedRows): Promise<Comparison>;
+  /**
+   * Which ranges of a group, all of one length, hold the same bytes? Gives for each range of each group the index in
+   * its group of the first that equals it, its own where none does. Ranges that differ at once cost next to nothing.
+   */
+  findEqual(groups: readonly (readonly FileRange[])[]): Promise<readonly (readonly number[])[]>;
   readonly bytesRead: number;
 }

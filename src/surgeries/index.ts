@@ -1,6 +1,7 @@
 /** The surgeries, in the order help lists them. A new one is its file and a line here. */
 
 import { UsageError } from '../errors.ts';
+import dedupeInitializers from './dedupe-initializers.ts';
 import { suggestion } from './options.ts';
 import quantizeEmbedding from './quantize-embedding.ts';
 import quantizeMatmul from './quantize-matmul.ts';
@@ -13,6 +14,7 @@ export const SURGERIES: readonly Surgery[] = [
   quantizeEmbedding,
   tieWordEmbeddings,
   removeUnused,
+  dedupeInitializers,
 ];
 
 /** The surgery of a name or alias; case and dashes do not matter. Throws a UsageError with a suggestion. */

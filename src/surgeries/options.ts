@@ -1,5 +1,6 @@
 /** Option tables: one declaration gives the TypeScript type, the check, the command-line flag and the help. Pure. */
 
+import { isSize, parseSize } from '../bytes.ts';
 import { UsageError } from '../errors.ts';
 
 /** One option of a surgery. `parse` takes what a recipe or the command line gives and throws a UsageError. */
@@ -127,6 +128,21 @@ export function integers(settings: IntegerSettings): OptionSpec<readonly number[
       return list.length > 0 && list.every((entry) => isWithin(entry, settings))
         ? list.map(Number)
         : refuse(input, name, `an integer from ${settings.min} to ${settings.max}, or a list`);
+    },
+  };
+}
+
+/** A number of bytes: a number, or a size such as `64KiB`. */
+export function byteSize(settings: {
+  readonly default: number;
+  readonly help: string;
+}): OptionSpec<number> {
+  return {
+    ...settings,
+    argument: 'SIZE',
+    parse: (input, name) => {
+      if (typeof input === 'string') return parseSize(input);
+      return typeof input === 'number' && isSize(input) ? input : refuse(input, name, 'a size');
     },
   };
 }
