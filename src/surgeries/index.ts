@@ -6,6 +6,8 @@ import { suggestion } from './options.ts';
 import quantizeEmbedding from './quantize-embedding.ts';
 import quantizeMatmul from './quantize-matmul.ts';
 import removeUnused from './remove-unused.ts';
+import renameInputs from './rename-inputs.ts';
+import renameOutputs from './rename-outputs.ts';
 import type { Surgery } from './surgery.ts';
 import tieWordEmbeddings from './tie-word-embeddings.ts';
 
@@ -15,6 +17,8 @@ export const SURGERIES: readonly Surgery[] = [
   tieWordEmbeddings,
   removeUnused,
   dedupeInitializers,
+  renameInputs,
+  renameOutputs,
 ];
 
 /** The surgery of a name or alias; case and dashes do not matter. Throws a UsageError with a suggestion. */
