@@ -1,6 +1,7 @@
 /** The surgeries, in the order help lists them. A new one is its file and a line here. */
 
 import { UsageError } from '../errors.ts';
+import constantToInitializer from './constant-to-initializer.ts';
 import dedupeInitializers from './dedupe-initializers.ts';
 import { suggestion } from './options.ts';
 import quantizeEmbedding from './quantize-embedding.ts';
@@ -17,6 +18,7 @@ export const SURGERIES: readonly Surgery[] = [
   tieWordEmbeddings,
   removeUnused,
   dedupeInitializers,
+  constantToInitializer,
   renameInputs,
   renameOutputs,
 ];
