@@ -8,19 +8,11 @@
  * had (said so), 1 a result was refused, 2 wrong arguments or nothing built.
  */
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { homedir, tmpdir } from 'node:os';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { pythonEnvironment } from './python-environment.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, '..', '..');
@@ -33,34 +25,6 @@ function modelDirectories(directory) {
     .filter((name) => name.endsWith('.onnx'))
     .map((name) => dirname(join(directory, name)))
     .sort();
-}
-
-/**
- * The interpreter of an environment with requirements.txt installed, or the reason there is none.
- * @returns {{ readonly python: string } | { readonly reason: string }}
- */
-function pythonEnvironment() {
-  const requirements = join(here, 'requirements.txt');
-  const digest = createHash('sha256').update(readFileSync(requirements)).digest('hex').slice(0, 12);
-  const cache = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
-  const directory = join(cache, 'onnx-lathe', `peers-${digest}`);
-  const python = join(directory, 'bin', 'python');
-  if (existsSync(join(directory, 'complete'))) return { python };
-
-  rmSync(directory, { recursive: true, force: true });
-  mkdirSync(dirname(directory), { recursive: true });
-  const steps = [
-    ['python3', '-m', 'venv', directory],
-    [python, '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-r', requirements],
-  ];
-  for (const [program = '', ...args] of steps) {
-    const { status, stderr, error } = spawnSync(program, args, { encoding: 'utf8' });
-    if (status === 0) continue;
-    const said = error?.message ?? stderr.trim().split('\n').at(-1) ?? '';
-    return { reason: `${program} ${args.slice(0, 3).join(' ')}: ${said}` };
-  }
-  writeFileSync(join(directory, 'complete'), '');
-  return { python };
 }
 
 /**
