@@ -3,6 +3,7 @@
 import { UsageError } from '../errors.ts';
 import constantToInitializer from './constant-to-initializer.ts';
 import dedupeInitializers from './dedupe-initializers.ts';
+import gemmToMatmulAdd from './gemm-to-matmul-add.ts';
 import { suggestion } from './options.ts';
 import quantizeEmbedding from './quantize-embedding.ts';
 import quantizeMatmul from './quantize-matmul.ts';
@@ -19,6 +20,7 @@ export const SURGERIES: readonly Surgery[] = [
   removeUnused,
   dedupeInitializers,
   constantToInitializer,
+  gemmToMatmulAdd,
   renameInputs,
   renameOutputs,
 ];
