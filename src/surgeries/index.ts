@@ -8,6 +8,7 @@ import { suggestion } from './options.ts';
 import quantizeEmbedding from './quantize-embedding.ts';
 import quantizeMatmul from './quantize-matmul.ts';
 import removeUnused from './remove-unused.ts';
+import renameDims from './rename-dims.ts';
 import renameInputs from './rename-inputs.ts';
 import renameOutputs from './rename-outputs.ts';
 import type { Surgery } from './surgery.ts';
@@ -23,6 +24,7 @@ export const SURGERIES: readonly Surgery[] = [
   gemmToMatmulAdd,
   renameInputs,
   renameOutputs,
+  renameDims,
 ];
 
 /** The surgery of a name or alias; case and dashes do not matter. Throws a UsageError with a suggestion. */
