@@ -10,6 +10,11 @@ export type FoundMessage = { readonly owner: onnx.IFunctionProto | undefined } &
   | { readonly kind: 'info'; readonly info: onnx.IValueInfoProto }
 );
 
+/** Name of a node for messages: its own, or its operator and first output when it has none. */
+export function nodeLabel({ name, opType, output }: onnx.INodeProto): string {
+  return name || `${opType ?? ''} → ${output?.[0] ?? '?'}`;
+}
+
 type Owner = onnx.IFunctionProto | undefined;
 
 function* attributeMessages(

@@ -9,7 +9,7 @@ import { buildGraph } from './build.ts';
 import type { Graph } from './graph.ts';
 import type { NamedTensor } from './initializers.ts';
 import { Names } from './names.ts';
-import type { Node } from './node.ts';
+import { type Node, plainDomain } from './node.ts';
 import type { Derivation } from './tensor-data.ts';
 import { type ResolveTensor, TensorTable } from './tensor-places.ts';
 import { Wiring } from './wiring.ts';
@@ -100,8 +100,7 @@ export class Model {
 
   /** Imported version of an operator set, or undefined. */
   opsetVersion(domain: string): number | undefined {
-    const same = (other: string) => other === domain || (domain === '' && other === 'ai.onnx');
-    const found = this.proto.opsetImport?.find((entry) => same(entry.domain ?? ''));
+    const found = this.proto.opsetImport?.find((entry) => plainDomain(entry.domain) === domain);
     return found?.version === undefined || found.version === null
       ? undefined
       : longToNumber(found.version, 'an opset version');

@@ -6,6 +6,11 @@ import type { onnx } from '../proto/onnx.js';
 import type { Graph } from './graph.ts';
 import type { Value } from './value.ts';
 
+/** The one spelling of an operator domain: the empty string and `ai.onnx` are the same. */
+export function plainDomain(domain: string | null | undefined): string {
+  return domain === 'ai.onnx' ? '' : (domain ?? '');
+}
+
 /** No record on the tape: the node is not one of the file's. */
 const MADE = -1;
 
@@ -43,12 +48,9 @@ export class Node {
     return this.#isAsRead ? this.graph.tape.opType(this.#record) : (this.proto.opType ?? '');
   }
 
-  /** Operator domain; the empty string and `ai.onnx` are the same and read as ''. */
+  /** Operator domain, spelled as {@link plainDomain} does. */
   get domain(): string {
-    const domain = this.#isAsRead
-      ? this.graph.tape.domain(this.#record)
-      : (this.proto.domain ?? '');
-    return domain === 'ai.onnx' ? '' : domain;
+    return plainDomain(this.#isAsRead ? this.graph.tape.domain(this.#record) : this.proto.domain);
   }
 
   /** True while the message was not decoded, so that the tape says what it says. */

@@ -11,6 +11,8 @@ import removeUnused from './remove-unused.ts';
 import renameDims from './rename-dims.ts';
 import renameInputs from './rename-inputs.ts';
 import renameOutputs from './rename-outputs.ts';
+import setIrVersion from './set-ir-version.ts';
+import setOpsetImports from './set-opset-imports.ts';
 import type { Surgery } from './surgery.ts';
 import tieWordEmbeddings from './tie-word-embeddings.ts';
 
@@ -25,6 +27,8 @@ export const SURGERIES: readonly Surgery[] = [
   renameInputs,
   renameOutputs,
   renameDims,
+  setOpsetImports,
+  setIrVersion,
 ];
 
 /** The surgery of a name or alias; case and dashes do not matter. Throws a UsageError with a suggestion. */

@@ -30,6 +30,9 @@ function attributeText(attribute: onnx.IAttributeProto): string {
   return `${name}: (type ${type})`;
 }
 
+/** What a text without an `ir` line means. */
+const TEXT_IR_VERSION = 10;
+
 class Printer {
   readonly lines: string[] = [];
   readonly #model: Model;
@@ -41,6 +44,8 @@ class Printer {
 
   print(): string {
     const { proto } = this.#model;
+    const irVersion = longToNumber(proto.irVersion, 'ir_version');
+    if (irVersion !== TEXT_IR_VERSION) this.lines.push(`ir ${irVersion}`);
     for (const { domain, version } of proto.opsetImport ?? []) {
       this.lines.push(`opset ${domain ? `${domain} ` : ''}${longToNumber(version, 'version')}`);
     }
