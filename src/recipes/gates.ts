@@ -55,8 +55,10 @@ export class StreamingGates implements Gates {
   }
 
   async #compareWhole(a: FloatTable, b: FloatTable): Promise<Comparison> {
-    if (a.layout !== b.layout && a.layout === 'columns') return this.#compareWhole(b, a);
-    // Stored alike they are compared flat, in the order of the file; else `a` has rows and `b` columns.
+    // Stored alike they are compared flat, in the order of the file. Else rows of `b` wait in memory while columns of
+    // `a` pass by: short rows, so that many wait and each read of `a` is long.
+    const passing = a.n >= a.k ? 'columns' : 'rows';
+    if (a.layout !== b.layout && a.layout !== passing) return this.#compareWhole(b, a);
     const flatColumns = a.layout === 'columns';
     const [rows, columns] = flatColumns ? [a.k, a.n] : [a.n, a.k];
     const size = floatByteLength(a.type);
