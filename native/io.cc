@@ -86,6 +86,16 @@ IoResult writeFully(int fd, const uint8_t* from, int64_t byteLength, int64_t off
   return {0, offset};
 }
 
+void startFlush(int fd, int64_t offset, int64_t byteLength) {
+#ifdef __linux__
+  (void)sync_file_range(fd, static_cast<off64_t>(offset), static_cast<off64_t>(byteLength), SYNC_FILE_RANGE_WRITE);
+#else
+  (void)fd;
+  (void)offset;
+  (void)byteLength;
+#endif
+}
+
 int openBeneath(int directory, const char* path, int* fd) {
 #if defined(__linux__) && defined(SYS_openat2)
   // struct open_how of linux/openat2.h, which distributions older than the system call lack.

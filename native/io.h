@@ -30,6 +30,10 @@ IoResult readSegments(int fd, uint8_t* to, int64_t memoryStride, int64_t segment
 // Writes exactly `byteLength` bytes in pieces of at most kWritePiece; retries interrupted and short writes.
 IoResult writeFully(int fd, const uint8_t* from, int64_t byteLength, int64_t offset);
 
+// Has the kernel start to write a range to the disk, without waiting for it: the flush that follows then finds little
+// left to do. A hint; nothing where the system lacks the call.
+void startFlush(int fd, int64_t offset, int64_t byteLength);
+
 // Opens a path relative to `directory` for reading, never leaving it: no "..", no absolute path, no link that
 // leads outside. O_NONBLOCK, so that a FIFO does not hang; the caller checks for a regular file.
 // ENOSYS where the kernel has no openat2.

@@ -11,6 +11,9 @@
 
 namespace lathe {
 
+// Copies from this size are handed to the disk at once.
+constexpr int64_t kFlushFrom = 1024 * 1024;
+
 // One thread's walk through a tile. Every step answers false when the run has to stop.
 class Run::Worker {
  public:
@@ -103,19 +106,28 @@ class Run::Worker {
     return read(input, to, stride);
   }
 
+  // Whatever is copied is flushed in the end, and the disk is idle now. Smaller pieces make smaller, slower requests.
+  void flushCopied(const TileOutput& output, int64_t byteLength) {
+    if (byteLength < kFlushFrom) return;
+    startFlush(program_.outputs[static_cast<size_t>(output.file)], output.offset, byteLength);
+  }
+
   bool copy() {
     const TileInput& input = tile_.inputs[0];
     const TileOutput& output = tile_.outputs[0];
     if (input.file < 0) return write(output, slot(input.file, input.offset), input.segmentBytes);
     if (output.file < 0) return read(input, slot(output.file, output.offset), input.segmentBytes);
     if (program_.mapped && input.segmentBytes > 0) {
-      return map(input, windows_[0]) && write(output, windows_[0].data(), input.segmentBytes);
+      if (!map(input, windows_[0]) || !write(output, windows_[0].data(), input.segmentBytes)) return false;
+      flushCopied(output, input.segmentBytes);
+      return true;
     }
     for (int64_t done = 0; done < input.segmentBytes; done += kWritePiece) {
       const int64_t length = std::min(kWritePiece, input.segmentBytes - done);
       if (!read({input.file, input.offset + done, length, 1, length}, free_, length)) return false;
       if (!write({output.file, output.offset + done}, free_, length)) return false;
     }
+    flushCopied(output, input.segmentBytes);
     return true;
   }
 
