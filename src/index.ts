@@ -16,6 +16,7 @@ export {
   type PerplexityResult,
 } from './evaluate/perplexity.ts';
 export { readTokens } from './evaluate/tokens.ts';
+export type { Layout } from './external-data/layout.ts';
 export { NAMED_RECIPES, namedRecipe } from './recipes/named.ts';
 export type { Recipe, RecipeStep } from './recipes/recipe.ts';
 export { type RunRecipeOptions, runRecipe } from './recipes/run-recipe.ts';

@@ -10,7 +10,6 @@ import { type BeforeStep, type OutputFiles, placeFiles } from './placement.ts';
 import {
   type CommitMode,
   createStaging,
-  freshName,
   type RenameExchange,
   removeEmptyDirectories,
   type Staging,
@@ -58,11 +57,6 @@ export class StagedOutput implements AsyncDisposable {
   isNameTaken(relativePath: string): boolean {
     if (this.mode !== 'place') return false;
     return lstatIfPresent(join(this.target.directory, relativePath)) !== undefined;
-  }
-
-  /** The name for a data file: `preferred`, or `model.onnx.1.data` and so on while that is taken. */
-  dataFileName(preferred: string): string {
-    return freshName(preferred, (name) => this.isNameTaken(name));
   }
 
   /**

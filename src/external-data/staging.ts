@@ -4,7 +4,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { readlinkSync, statSync } from 'node:fs';
 import { chmod, mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { basename, dirname, extname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fromSystemError, hasErrno } from '../errors.ts';
 import { lstatIfPresent } from './directory-entries.ts';
 import { isBeneath } from './location.ts';
@@ -209,13 +209,4 @@ export async function createStaging(
   } catch (error) {
     throw fromSystemError(error, `writing to ${target.path}`);
   }
-}
-
-/** `name`, or with a number before its extension the first variant that is not taken: `model.onnx.1.data`. */
-export function freshName(name: string, isTaken: (name: string) => boolean): string {
-  const extension = extname(name);
-  const stem = name.slice(0, name.length - extension.length);
-  let fresh = name;
-  for (let count = 1; isTaken(fresh); count++) fresh = `${stem}.${count}${extension}`;
-  return fresh;
 }

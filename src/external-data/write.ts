@@ -1,14 +1,14 @@
 /** Executes a save plan: creates the files, streams every payload once, writes the graph. Nothing is visible yet. */
 
-import { mkdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fromSystemError, PreconditionError } from '../errors.ts';
+import { PreconditionError } from '../errors.ts';
 import type { Derivation } from '../model/tensor-data.ts';
 import { type IoMode, type ProgramResult, runProgram } from '../stream/executor.ts';
-import { closeOutput, createOutput, writeBytes } from '../stream/output-file.ts';
-import type { OutputFile, OutputPlace } from '../stream/program.ts';
+import { closeOutput, writeBytes } from '../stream/output-file.ts';
+import type { OutputPlace } from '../stream/program.ts';
 import { ProgramBuilder } from '../stream/program-builder.ts';
+import { outside } from './block-sharing.ts';
 import type { PlannedWrite, SavePlan } from './plan.ts';
+import { createPlannedFiles, type PlannedFiles } from './planned-files.ts';
 
 /** Settings of everything that moves bytes. */
 export interface StreamOptions {
@@ -26,27 +26,14 @@ interface JobName {
   readonly n: number;
 }
 
-/** Creates the files of a plan, directories included; those made so far are closed again when one fails. */
-function createFiles(plan: SavePlan, directory: string): Map<string, OutputFile> {
-  const files = new Map<string, OutputFile>();
-  try {
-    for (const { name, byteLength } of plan.files) {
-      const path = join(directory, name);
-      mkdirSync(dirname(path), { recursive: true });
-      files.set(name, createOutput(path, byteLength));
-    }
-    return files;
-  } catch (error) {
-    for (const file of files.values()) closeOutput(file);
-    throw fromSystemError(error, `writing to ${directory}`);
-  }
-}
-
-/** Adds the copies of a plan to a program, and one quantizer for each derivation. Returns what the jobs are called. */
+/**
+ * Adds the copies of a plan to a program, but for what the files share already, and one quantizer for each derivation.
+ * Writes what is in memory. Returns what the jobs are called.
+ */
 function addWrites(
   builder: ProgramBuilder,
   writes: readonly PlannedWrite[],
-  files: ReadonlyMap<string, OutputFile>,
+  { files, shared }: PlannedFiles,
 ): Map<number, JobName> {
   const names = new Map<number, JobName>();
   const places = new Map<Derivation, (OutputPlace | undefined)[]>();
@@ -65,8 +52,18 @@ function addWrites(
     places.set(derivation, list);
   }
   for (const write of writes) {
+    if (write.data.kind === 'inline') {
+      const { file, byteOffset } = placeOf(write);
+      writeBytes(file, write.data.bytes, byteOffset);
+      continue;
+    }
     if (write.data.kind === 'range') {
-      builder.addCopy(write.data, placeOf(write));
+      const { file, byteOffset: start } = placeOf(write);
+      const source = write.data;
+      for (const { byteOffset, byteLength } of outside(write, shared.get(write.file) ?? [])) {
+        const from = source.byteOffset + byteOffset - start;
+        builder.addCopy({ ...source, byteOffset: from, byteLength }, { file, byteOffset });
+      }
       continue;
     }
     const { derivation } = write.data;
@@ -106,9 +103,18 @@ function nonFiniteError(
   );
 }
 
+/** What a write moved. */
+export interface WriteResult {
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  /** Bytes of the output whose blocks are those of the input. */
+  readonly sharedBytes: number;
+}
+
 /**
  * Writes every file of `plan` into `directory`, which must exist and hold none of them. Memory: `memoryBytes` and
  * the graph. Files are not synced; the commit does that.
+ * @param otherBytes what else will go to that disk
  *
  * Throws a PreconditionError for a NaN or infinity in a weight that is quantized, a ResourceError when the disk
  * fails, a CancelledError when `signal` fires; what is in `directory` then is to be thrown away.
@@ -117,11 +123,13 @@ export async function writePlan(
   plan: SavePlan,
   directory: string,
   options: StreamOptions,
-): Promise<{ readonly bytesRead: number; readonly bytesWritten: number }> {
-  const files = createFiles(plan, directory);
+  otherBytes = 0,
+): Promise<WriteResult> {
+  const created = createPlannedFiles(plan, directory, otherBytes);
+  const { files, sharedBytes } = created;
   try {
     const builder = new ProgramBuilder(options);
-    const names = addWrites(builder, plan.writes, files);
+    const names = addWrites(builder, plan.writes, created);
     const result = await runProgram(builder.finish(), {
       threads: options.threads,
       io: options.io,
@@ -137,7 +145,8 @@ export async function writePlan(
       writeBytes(model, segment.bytes, segment.byteOffset);
       graphBytes += segment.bytes.byteLength;
     }
-    return { bytesRead: result.bytesRead, bytesWritten: result.bytesWritten + graphBytes };
+    const bytesWritten = result.bytesWritten + graphBytes;
+    return { bytesRead: result.bytesRead, bytesWritten, sharedBytes };
   } finally {
     for (const file of files.values()) closeOutput(file);
   }

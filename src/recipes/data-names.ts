@@ -1,6 +1,7 @@
-/** What the data files of an output are called: as in the input, following the model's own name. */
+/** What the data files of an output are called. Pure. */
 
 import { posix } from 'node:path';
+import { expandDataName, type Layout, seriesName } from '../external-data/layout.ts';
 import type { OpenedModel } from '../external-data/open-model.ts';
 import type { SourceFile } from '../model/tensor-data.ts';
 
@@ -16,21 +17,45 @@ function renamed(location: string, inputName: string, modelName: string): string
   return plain;
 }
 
+/** The name that all of `locations` are numbers of, when they are one series: `x_1` and `x` of `x`. */
+function commonSeries(locations: readonly string[]): string | undefined {
+  const [first, ...rest] = [...locations].sort((a, b) => a.length - b.length);
+  if (first === undefined) return undefined;
+  const numbered = (name: string) => /_(\d+)$/.exec(name)?.[1];
+  return rest.every((name) => name === seriesName(first, Number(numbered(name) ?? Number.NaN)))
+    ? first
+    : undefined;
+}
+
 /**
- * Names of output data files by the source file a tensor comes from, or undefined when the input keeps everything
- * in its `.onnx`: the output does too.
+ * Names of data files by the source file a tensor comes from, or undefined where the `.onnx` is to hold everything.
+ * Without a layout the output has the input's data files, or none if the input has none. With one it has a single
+ * series, called what the layout says, else as in the input.
  */
 export function dataNames(
   opened: OpenedModel,
   inputName: string,
   modelName: string,
-  freeName: (name: string) => string,
-): ((file: SourceFile) => string) | undefined {
-  const names = new Map<SourceFile, string>();
-  for (const [file, location] of opened.locations) {
+  layout: Layout | undefined,
+): ((file: SourceFile | undefined) => string) | undefined {
+  if (layout?.embed === true) return undefined;
+  const apart = `${modelName}.data`;
+  const follow = (location: string) => {
     const name = renamed(location, inputName, modelName);
-    names.set(file, freeName(name === modelName ? `${modelName}.data` : name));
+    return name === modelName ? apart : name;
+  };
+  if (layout !== undefined) {
+    const inInput = commonSeries([...opened.locations.values()].map(posix.normalize));
+    const series =
+      layout.dataName === undefined
+        ? inInput === undefined
+          ? apart
+          : follow(inInput)
+        : expandDataName(layout.dataName, modelName);
+    return () => series;
   }
+  const names = new Map<SourceFile | undefined, string>();
+  for (const [file, location] of opened.locations) names.set(file, follow(location));
   const [first] = names.values();
   return first === undefined ? undefined : (file) => names.get(file) ?? first;
 }

@@ -1,6 +1,7 @@
 /** A recipe: surgeries with options, in order. Pure. */
 
 import { UsageError } from '../errors.ts';
+import { checkLayout, type Layout } from '../external-data/layout.ts';
 import { findSurgery } from '../surgeries/index.ts';
 
 /** One surgery of a recipe. */
@@ -11,15 +12,22 @@ export interface RecipeStep {
   readonly options: Readonly<Record<string, unknown>>;
 }
 
-/** What `shrink`, `apply` and recipe files build, and `runRecipe` runs. */
+/** What `shrink`, `apply`, `repack` and recipe files build, and `runRecipe` runs. */
 export interface Recipe {
   readonly name: string;
+  /** May be empty when there is a layout. */
   readonly steps: readonly RecipeStep[];
+  /**
+   * How the result is laid out in files. With one the output is laid out anew, in one series of data files, without
+   * dead bytes, also in place. Without one it keeps the input's data files.
+   */
+  readonly layout?: Layout | undefined;
 }
 
 /** Throws a UsageError for a surgery or option that does not exist, before any file is opened. */
 export function checkRecipe(recipe: Recipe): void {
-  if (recipe.steps.length === 0) {
+  if (recipe.layout !== undefined) checkLayout(recipe.layout);
+  else if (recipe.steps.length === 0) {
     throw new UsageError('ERR_OPTION', `recipe ${recipe.name} has no steps`);
   }
   for (const { surgery, options } of recipe.steps) findSurgery(surgery).check(options);

@@ -1,4 +1,4 @@
-/** The one way a model is changed: open → surgeries → plan → write → commit. */
+/** The one way a model is changed: open → surgeries → plan → write → commit. Repacking is a run without surgeries. */
 
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
@@ -21,7 +21,7 @@ import { StreamingGates } from './gates.ts';
 import { peakRssBytes } from './peak-memory.ts';
 import { checkRecipe, type Recipe } from './recipe.ts';
 import { type RunReport, type StepReport, tensorReports } from './run-report.ts';
-import { planOnly, writeOutput } from './write-output.ts';
+import { planOutput, unwritten, writeOutput } from './write-output.ts';
 
 /** What is going on, for progress: comparing tables, or writing the output. */
 export type RunPhase = 'comparing' | 'writing';
@@ -34,7 +34,8 @@ export interface RunRecipeOptions {
   readonly output?: string | undefined;
   /**
    * Edit the model where it is instead of writing `output`: new tensors go to a data file under a fresh name, the
-   * `.onnx` is replaced last, old data files stay as they are.
+   * `.onnx` is replaced last. Old data files stay as they are; when the recipe has a layout, those that no `.onnx` of
+   * the directory uses any more are removed at the end.
    */
   readonly inPlace?: boolean | undefined;
   /** Replace an existing output. */
@@ -87,7 +88,8 @@ function deadBytes({ model, files }: OpenedModel): number {
 /**
  * Runs a recipe on a model, a `.onnx` file or a directory that holds one. The model is read once, what gates compare
  * comes on top; the output appears whole or not at all, and the input is never written. When no surgery changes
- * anything, nothing is written and `changed` is false. Memory: `memoryBytes`, the graph, and Node.
+ * anything, nothing is written and `changed` is false; a recipe with a layout is written all the same, but in place
+ * only when the files are not laid out so already. Memory: `memoryBytes`, the graph, and Node.
  *
  * Throws the errors of errors.ts; after any of them inputs and older outputs are as they were.
  */
@@ -126,22 +128,21 @@ export async function runRecipe(
   const weights = countWeights(opened.model);
   const gates = new StreamingGates(stream('comparing'));
   const { steps, warnings: remainders } = await runSteps(opened, recipe, gates);
-  const changed = steps.some((step) => step.changes.length > 0);
   const list =
     options.assets === false || inPlace
       ? { assets: [], skipped: [] }
       : listAssets(resolved.path, [...inputPaths]);
+  const { assets } = list;
+  const request = { opened, modelPath: resolved.path, inPlace, layout: recipe.layout, assets };
+  const plan = planOutput({ ...request, target });
+  const changed =
+    steps.some((step) => step.changes.length > 0) ||
+    (recipe.layout !== undefined && (!inPlace || plan.movesBytes));
   const written =
-    changed && options.dryRun !== true && output !== undefined
-      ? await writeOutput(
-          opened,
-          resolved.path,
-          { output, force, inPlace, assets: list.assets },
-          stream('writing'),
-        )
-      : planOnly(opened, resolved.path, target, inPlace);
-  const { plan } = written;
-  const dead = changed && inPlace ? deadBytes(opened) : 0;
+    changed && options.dryRun !== true && target !== undefined
+      ? await writeOutput({ ...request, target }, plan, stream('writing'))
+      : unwritten({ ...request, target }, plan);
+  const dead = changed && inPlace && recipe.layout === undefined ? deadBytes(opened) : 0;
   const warnings = [
     ...opened.warnings,
     ...steps.flatMap((step) => step.warnings),
@@ -149,20 +150,25 @@ export async function runRecipe(
     ...written.warnings,
     ...(dead === 0
       ? []
-      : [`${dead} bytes of the old data files are no longer used; a run with -o leaves them out`]),
+      : [`${dead} bytes of the old data files are no longer used; repack --in-place drops them`]),
   ];
   const inputBytes = opened.files.files.reduce((sum, file) => sum + file.byteLength, 0);
   return {
     recipe: recipe.name,
     input: { path: resolved.path, byteLength: inputBytes },
-    output: { path: written.path, byteLength: plan.byteLength, files: plan.files },
+    output: {
+      path: written.path,
+      byteLength: written.plan.byteLength,
+      files: written.plan.files,
+      removed: written.removed,
+    },
     steps,
     changed,
     dryRun: options.dryRun === true,
-    tensors: tensorReports(plan),
-    aliases: plan.aliases,
+    tensors: tensorReports(written.plan),
+    aliases: written.plan.aliases,
     weights,
-    bitsPerWeight: weights === 0 ? 0 : (plan.valueBytes * 8) / weights,
+    bitsPerWeight: weights === 0 ? 0 : (written.plan.valueBytes * 8) / weights,
     assets: list.assets.map((asset) => asset.relativePath),
     freeDiskBytes: free === undefined ? undefined : Number(free),
     memoryBytes,
@@ -177,6 +183,7 @@ export async function runRecipe(
     gateBytesRead: gates.bytesRead,
     bytesRead: gates.bytesRead + written.bytesRead,
     bytesWritten: written.bytesWritten,
+    sharedBytes: written.sharedBytes,
     seconds: Number(process.hrtime.bigint() - startedAt) / 1e9,
     peakRssBytes: peakRssBytes(),
   };

@@ -28,9 +28,11 @@ export interface RunReport {
     readonly path: string | undefined;
     readonly byteLength: number;
     readonly files: readonly { readonly name: string; readonly byteLength: number }[];
+    /** Old data files of an edit in place that went, because nothing uses them any more. */
+    readonly removed: readonly string[];
   };
   readonly steps: readonly StepReport[];
-  /** False when no surgery changed anything; then nothing was written. */
+  /** False when there was nothing to do; then nothing was written. */
   readonly changed: boolean;
   readonly dryRun: boolean;
   readonly tensors: readonly TensorReport[];
@@ -52,6 +54,8 @@ export interface RunReport {
   readonly gateBytesRead: number;
   readonly bytesRead: number;
   readonly bytesWritten: number;
+  /** Bytes of the output that are neither read nor written: its blocks are those of the input. */
+  readonly sharedBytes: number;
   readonly seconds: number;
   /** Largest resident set of this process so far. */
   readonly peakRssBytes: number;

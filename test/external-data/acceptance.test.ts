@@ -7,8 +7,9 @@ import { lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { MIB } from '../../src/bytes.ts';
 import type { OpenedModel } from '../../src/external-data/open-model.ts';
+import { checkOutput } from '../../src/external-data/output.ts';
 import { onnx } from '../../src/proto/onnx.js';
-import { writeOutput } from '../../src/recipes/write-output.ts';
+import { planOutput, writeOutput } from '../../src/recipes/write-output.ts';
 import {
   agrees,
   askLathe,
@@ -65,12 +66,16 @@ function expectPlainOutput(directory: string): void {
 
 async function expectWritten(opened: OpenedModel, path: string, test: Case): Promise<void> {
   const output = workspace.path('written');
-  await writeOutput(
+  const target = checkOutput(output);
+  const request = {
     opened,
-    path,
-    { output, force: false, inPlace: false, assets: [] },
-    { memoryBytes: MIB, threads: 1, io: 'auto' },
-  );
+    modelPath: path,
+    target,
+    inPlace: false,
+    layout: undefined,
+    assets: [],
+  };
+  await writeOutput(request, planOutput(request), { memoryBytes: MIB, threads: 1, io: 'auto' });
   expectPlainOutput(output);
   await expectRuntime(`${output}/model.onnx`, test.written ?? 'reads', test);
 }

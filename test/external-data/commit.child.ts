@@ -3,6 +3,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type StageOptions, stageOutput } from '../../src/external-data/commit.ts';
+import { freshName } from '../../src/external-data/layout.ts';
 import { exchangeByRenames, writePackage } from './package-state.ts';
 
 const [output = '', way = '', model = '', lastStep = ''] = process.argv.slice(2);
@@ -19,7 +20,8 @@ const options: StageOptions = {
 };
 
 const staged = await stageOutput(output, options);
-const data = [staged.dataFileName(`${model}.data`), staged.dataFileName('more/w.data')];
+const isTaken = (name: string) => staged.isNameTaken(name);
+const data = [freshName(`${model}.data`, isTaken), freshName('more/w.data', isTaken)];
 writePackage(staged.directory, model, 'new', data[0] ?? '');
 mkdirSync(join(staged.directory, 'more'));
 for (const name of [data[1] ?? '', 'tokenizer.json', 'added.json']) {

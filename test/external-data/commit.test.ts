@@ -22,7 +22,7 @@ import {
   stageOutput,
 } from '../../src/external-data/commit.ts';
 import { checkFreeSpace } from '../../src/external-data/disk.ts';
-import { freshName } from '../../src/external-data/staging.ts';
+import { freshName } from '../../src/external-data/layout.ts';
 import { loadNative } from '../../src/native.ts';
 import { exchangeByRenames, filesBelow, versionOf, writePackage } from './package-state.ts';
 import { failure, useWorkspace } from './workspace.ts';
@@ -31,7 +31,7 @@ const workspace = useWorkspace();
 
 /** Writes version `new` into a staged output under the names it allows. */
 function fill(staged: StagedOutput, model = 'model.onnx') {
-  const data = staged.dataFileName(`${model}.data`);
+  const data = freshName(`${model}.data`, (name) => staged.isNameTaken(name));
   writePackage(staged.directory, model, 'new', data);
   return { model, data: [data] };
 }
@@ -219,7 +219,6 @@ describe('placing files', () => {
     const staged = await stageOutput(output, { force: true });
     expect(staged.isNameTaken('model.onnx.data')).toBe(true);
     expect(staged.isNameTaken('model.onnx.data/below')).toBe(false);
-    expect(staged.dataFileName('model.onnx.data')).toBe('model.onnx.1.data');
     await staged.abort();
   });
 
@@ -393,6 +392,9 @@ describe('freshName', () => {
     expect(freshName('model.onnx.data', (name) => taken.has(name))).toBe('model.onnx.data');
     expect(freshName('model.onnx_data', (name) => taken.has(name))).toBe('model.2.onnx_data');
     expect(freshName('w', (name) => taken.has(name))).toBe('w.1');
+    const numbered = new Set(['model.onnx.1.data', 'model.onnx.data', '7']);
+    expect(freshName('model.onnx.1.data', (name) => numbered.has(name))).toBe('model.onnx.2.data');
+    expect(freshName('7', (name) => numbered.has(name))).toBe('7.1');
   });
 });
 
