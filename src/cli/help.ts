@@ -12,6 +12,7 @@ Look:
 Change:
   shrink <model>        make it small in one step
   apply <model>         run surgeries in the order given
+  repack <model>        lay the same tensors out anew, without dead bytes
 
 Know:
   surgeries [name]      the surgeries, or one with its options

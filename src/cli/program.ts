@@ -4,6 +4,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { formatSize, parseSize } from '../bytes.ts';
 import { UsageError } from '../errors.ts';
 import { DEFAULT_MEMORY_BYTES } from '../stream/budget.ts';
+import type { RepackFlags } from './commands/repack.ts';
 import { HELP } from './help.ts';
 import { reportError } from './output.ts';
 
@@ -39,7 +40,7 @@ function parsePositive(text: string): number {
 /** Tensors that `inspect --tensors` lists. */
 const LISTED_TENSORS = 20;
 
-function parseMemory(text: string): number {
+function parseBytes(text: string): number {
   try {
     return parseSize(text);
   } catch (error) {
@@ -47,17 +48,17 @@ function parseMemory(text: string): number {
   }
 }
 
-function writeFlags(command: Command): Command {
+function writeFlags(command: Command, inPlace = 'edit the model where it is; old data files stay') {
   return command
     .option('-o, --output <path>', 'directory for the result, or a name ending in .onnx')
-    .option('--in-place', 'edit the model where it is; old data files stay')
+    .option('--in-place', inPlace)
     .option('-n, --dry-run', 'print the plan with exact sizes, write nothing')
     .option('-f, --force', 'replace an existing output')
     .option('--component <name>', 'which .onnx of a package of several')
     .option('--no-assets', 'leave tokenizer and configuration files behind')
     .addOption(
       new Option('--memory <size>', 'memory for windows and buffers')
-        .argParser(parseMemory)
+        .argParser(parseBytes)
         .default(DEFAULT_MEMORY_BYTES, formatSize(DEFAULT_MEMORY_BYTES)),
     )
     .option('--threads <count>', 'threads (default: all processors)', parsePositive)
@@ -136,6 +137,39 @@ Example:
     .action(async (model: string, flags: WriteFlags & { readonly surgery: readonly string[] }) => {
       const { applyCommand } = await import('./commands/apply.ts');
       setExit(await applyCommand(model, flags));
+    });
+
+  const repack = program
+    .command('repack <model>')
+    .description('lay the same tensors out anew, without dead bytes')
+    .option('--data-name <name>', 'name of the data file; {model} stands for that of the .onnx')
+    .option('--max-file-size <size>', 'go on in another file (name_1, …) beyond', parseBytes)
+    .option(
+      '--align <size>',
+      'start tensors at multiples of it (default: 4096 from 1 MiB, else 64)',
+      parseBytes,
+    )
+    .option(
+      '--inline-below <size>',
+      'keep smaller tensors in the .onnx (default: 1 KiB)',
+      parseBytes,
+    )
+    .option('--embed', 'put everything into the .onnx');
+  writeFlags(repack, 'lay the model out anew where it is; data files nothing uses any more go')
+    .addHelpText(
+      'after',
+      `
+One data file is written, called as in the input, unless options say otherwise. Tensors are never split, and those
+that share bytes go on sharing them.
+
+Examples:
+  onnx-lathe repack model/ --in-place
+  onnx-lathe repack model/ -o web/ --data-name {model}.onnx_data --max-file-size 2000MB
+  onnx-lathe repack model/ -o one.onnx --embed`,
+    )
+    .action(async (model: string, flags: RepackFlags) => {
+      const { repackCommand } = await import('./commands/repack.ts');
+      setExit(await repackCommand(model, flags));
     });
 
   program

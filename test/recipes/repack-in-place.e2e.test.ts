@@ -25,7 +25,7 @@ import {
 } from '../support/model-builder.ts';
 import { refer, scatter } from '../support/scattered-model.ts';
 import { useScratchDirectory } from '../support/scratch-directory.ts';
-import { tensorContents } from '../support/tensor-list.ts';
+import { externalPlaces, tensorContents } from '../support/tensor-list.ts';
 
 const scratch = useScratchDirectory();
 
@@ -132,6 +132,33 @@ it('gives all files of a series names of one series', async () => {
   expect(again.changed).toBe(false);
 });
 
+it('takes no name of which a later number is taken', async () => {
+  const path = writeDead();
+  writeFileSync(scratch('model', 'w.data_1'), 'mine');
+  const report = await repack(path, { dataName: 'w.data', maxFileSize: 20_000 });
+  expect(report.warnings).toContain('w.data is taken; the data goes to w.1.data');
+  expect(names()).toEqual(['model.onnx', 'w.1.data', 'w.1.data_1', 'w.data_1']);
+  expect(readFileSync(scratch('model', 'w.data_1'), 'utf8')).toBe('mine');
+});
+
+it('moves a tensor although the length of the file stays', async () => {
+  const text = `
+input x: fp32[1]
+output y
+weight A: fp32[275] = random(1)
+weight B: fp32[275] = random(2)
+a = Add(x, A)
+y = Add(a, B)
+`;
+  const path = writeModel(scratch('model'), text);
+  scatter(path, (name) => ['model.onnx.data', name === 'A' ? 52 : 1152]);
+  const before = tensorContents(path);
+  expect((await repack(path)).changed).toBe(true);
+  expect(tensorContents(path)).toEqual(before);
+  expect(externalPlaces(path)['A']).toEqual(['model.onnx.1.data', 0, 1100]);
+  expect((await repack(path)).changed).toBe(false);
+});
+
 it('writes only the .onnx when only its references change', async () => {
   const path = writeModel(scratch('model'), DECODER, {
     edit: (_, graph) => {
@@ -180,6 +207,7 @@ describe('a model that is its own data file', () => {
     const before = tensorContents(path);
     const report = await repack(path);
     expect(report.output.removed).toEqual([]);
+    expect(report.warnings).toEqual([]);
     expect(tensorContents(path)).toEqual(before);
     expect(names()).toEqual(['model.onnx', 'model.onnx.data']);
   });

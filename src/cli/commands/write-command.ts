@@ -1,4 +1,4 @@
-/** What `shrink` and `apply` share: running a recipe and reporting on it. */
+/** What `shrink`, `apply` and `repack` share: running a recipe and reporting on it. */
 
 import { basename, relative } from 'node:path';
 import { formatSize } from '../../bytes.ts';
@@ -74,10 +74,16 @@ function printReport(report: RunReport, flags: WriteFlags): void {
   }
   for (const line of declineLines(report, flags.verbose === true)) note(line);
   for (const warning of report.warnings) note(`warning: ${warning}`);
+  for (const file of report.output.removed) {
+    note(report.dryRun ? `${file} would be removed` : `${file} was removed`);
+  }
+  if (report.sharedBytes > 0) {
+    note(`${formatSize(report.sharedBytes)} of the output share the disk blocks of the input`);
+  }
   if (flags.verbose === true) {
     for (const { name, reason } of report.skipped) note(`not copied: ${name}: ${reason}`);
   }
-  if (report.dryRun) {
+  if (report.dryRun && report.changed) {
     if (flags.verbose === true) printLine(tensorTable(report));
     const rows = report.output.files.map((file) => [
       file.name,
@@ -152,7 +158,8 @@ export async function runWriteCommand(
     if (flags.json === true) printJson(report);
     else if (flags.quiet !== true) printReport(report, flags);
     if (!report.changed) {
-      if (flags.json !== true) note('nothing changed, nothing was written');
+      const why = recipe.layout === undefined ? 'nothing changed' : 'nothing to do';
+      if (flags.json !== true) note(`${why}, nothing was written`);
       return 1;
     }
     if (flags.json === true) return 0;
