@@ -109,6 +109,21 @@ describe('names that stay', () => {
     await expectClose(run, 0);
   });
 
+  it('go on where a node says how they are spread over devices', async () => {
+    const run = await dedupe(
+      TWO,
+      {},
+      {
+        edit: (_, graph) => {
+          const shardingSpec = [{ tensorName: 'B', device: [0, 1] }];
+          const configuration = { configurationId: 'two', shardingSpec };
+          Object.assign(graph.node?.[1] ?? {}, { deviceConfigurations: [configuration] });
+        },
+      },
+    );
+    expect(changed(run)).toEqual(['B shares the bytes of "A" (16.0 KiB)']);
+  });
+
   it('keep their bytes where those are inside the .onnx', async () => {
     const run = await dedupe(TWO, {}, { edit: annotate, data: null });
     expect(run.report.changed).toBe(false);
