@@ -18,7 +18,7 @@ import { Wiring } from './wiring.ts';
 export class Model {
   readonly proto: onnx.IModelProto;
   readonly graph: Graph;
-  readonly functions: readonly Graph[];
+  functions: readonly Graph[];
   readonly names = new Names(() => this.#usedNames());
   /** Tensors outside the graphs' initializers: attributes, sparse tensors, training information. */
   readonly otherTensors: TensorTable;

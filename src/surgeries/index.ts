@@ -3,6 +3,7 @@
 import { UsageError } from '../errors.ts';
 import constantToInitializer from './constant-to-initializer.ts';
 import dedupeInitializers from './dedupe-initializers.ts';
+import extractSubgraph from './extract-subgraph.ts';
 import gemmToMatmulAdd from './gemm-to-matmul-add.ts';
 import { suggestion } from './options.ts';
 import quantizeEmbedding from './quantize-embedding.ts';
@@ -24,6 +25,7 @@ export const SURGERIES: readonly Surgery[] = [
   dedupeInitializers,
   constantToInitializer,
   gemmToMatmulAdd,
+  extractSubgraph,
   renameInputs,
   renameOutputs,
   renameDims,

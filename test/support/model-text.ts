@@ -148,6 +148,8 @@ class Parser {
     for (let line = this.#peek(2); line !== undefined; line = this.#peek(2)) {
       this.#statement(body, line, 2);
     }
+    const others = new Set((body.node ?? []).map(({ domain }) => domain ?? ''));
+    for (const domain of ['', 'com.microsoft']) others.delete(domain);
     return {
       domain: match[1] ?? '',
       name: match[2] ?? '',
@@ -157,6 +159,7 @@ class Parser {
       opsetImport: [
         { domain: '', version: 21 },
         { domain: 'com.microsoft', version: 1 },
+        ...[...others].map((domain) => ({ domain, version: 1 })),
       ],
     };
   }

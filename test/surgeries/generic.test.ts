@@ -19,6 +19,8 @@ interface Settings {
   /** Largest difference of any output from the model before, relative to its largest magnitude. */
   readonly tolerance: number;
   readonly renamed?: Renamed;
+  /** Outputs that the surgery takes away. */
+  readonly dropped?: readonly string[];
 }
 
 const scratch = useScratchDirectory();
@@ -133,6 +135,6 @@ describe.each(fixtures)('$file', ({ surgery, before, settings, after }) => {
 
   it('computes what it did before', async () => {
     const run = await runSteps(input(), scratch('out'), steps);
-    await expectClose(run, settings.tolerance, settings.renamed);
+    await expectClose(run, settings.tolerance, settings.renamed, settings.dropped);
   });
 });
