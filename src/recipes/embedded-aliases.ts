@@ -4,6 +4,7 @@
  */
 
 import { DType } from '../dtypes.ts';
+import { namesHeldElsewhere } from '../model/liveness.ts';
 import type { Model } from '../model/model.ts';
 import { Tensor } from '../model/tensor.ts';
 import type { DerivedData, FileRange } from '../model/tensor-data.ts';
@@ -47,16 +48,22 @@ function replaceAlias(model: Model, stored: Value, alias: Value): void {
   graph.removeInitializer(alias);
 }
 
-/** Gives every payload of the main graph one holder. Does nothing to a model whose payloads are all distinct. */
+/**
+ * Gives every payload of the main graph one holder for each type it is read as. Does nothing to a model whose
+ * payloads are all distinct.
+ */
 export function unshareEmbedded(model: Model): void {
+  const held = namesHeldElsewhere(model);
   const holders = new Map<string, Value>();
   const derivations = new Map<object, number>();
   for (const value of [...model.graph.initializers.values()]) {
     const data = value.tensor?.data;
     if (data?.kind !== 'range' && data?.kind !== 'derived') continue;
-    const key = keyOf(data, derivations);
+    const key = `${value.tensor?.dtype}/${keyOf(data, derivations)}`;
     const holder = holders.get(key);
     if (holder === undefined) holders.set(key, value);
-    else if (value.isConstant && !value.isGraphOutput) replaceAlias(model, holder, value);
+    else if (value.isConstant && !value.isGraphOutput && !held.has(value.name)) {
+      replaceAlias(model, holder, value);
+    }
   }
 }
