@@ -1,7 +1,7 @@
 /** The one commit point: before it the old output is whole, after it the new one is. */
 
 import { rename, rm, rmdir } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fromSystemError, hasErrno, ResourceError, UsageError } from '../errors.ts';
 import { lstatIfPresent } from './directory-entries.ts';
 import { listTree, syncDirectory, syncFile } from './disk.ts';
@@ -175,9 +175,4 @@ export async function stageOutput(
   const target = checkOutput(output, options);
   const staging = await createStaging(target, options.renameExchange);
   return new StagedOutput(target, staging, options);
-}
-
-/** File name of the model in an output: the one `-o X.onnx` chose, else the input's. */
-export function outputModelName(target: OutputTarget, inputModelPath: string): string {
-  return target.modelFileName ?? basename(inputModelPath);
 }

@@ -221,3 +221,8 @@ export function checkOutput(output: string, options: OutputOptions = {}): Output
     throw fromSystemError(error, `looking at ${output}`);
   }
 }
+
+/** File name of the model in an output: the one `-o X.onnx` chose, else the input's. */
+export function outputModelName(target: OutputTarget, inputModelPath: string): string {
+  return target.modelFileName ?? basename(inputModelPath);
+}

@@ -10,6 +10,7 @@ import { syncModel } from '../model/sync.ts';
 import type { Tensor } from '../model/tensor.ts';
 import type { DerivedData, FileRange, InlineData } from '../model/tensor-data.ts';
 import { type EncodedModel, encodeModel } from '../proto/codec.ts';
+import { isExternal } from '../proto/deferred.ts';
 import type { onnx } from '../proto/onnx.js';
 import { INLINE_BELOW } from './layout.ts';
 import {
@@ -19,7 +20,7 @@ import {
   placeRuns,
 } from './placed-runs.ts';
 import { collectRuns, type PayloadData, payloadLength, type TensorPayload } from './runs.ts';
-import { clearReference, setExternal, setInline } from './tensor-fields.ts';
+import { clearReference, refersTo, setExternal, setInline } from './tensor-fields.ts';
 
 /** How the output is laid out. */
 export interface PlanOptions extends DataFileOptions {
@@ -56,29 +57,34 @@ export interface PlannedWrite {
   readonly tensor: string;
 }
 
-export interface SavePlan {
-  /** The `.onnx` first, then data files in order of first use. */
-  readonly files: readonly PlannedFile[];
-  /** What the `.onnx` consists of, with gaps where embedded payloads go. */
-  readonly model: EncodedModel;
+/** Where every value goes. The `.onnx` itself is not made yet. */
+export interface Placing {
   readonly tensors: readonly PlannedTensor[];
-  /** Each distinct run once, file by file in order of offsets; those of the `.onnx` last. */
-  readonly writes: readonly PlannedWrite[];
+  /** The data files to write, in order of first use. */
+  readonly dataFiles: readonly PlannedFile[];
+  /** Each distinct run of the data files once, file by file in order of offsets. */
+  readonly dataWrites: readonly PlannedWrite[];
   /** Tensors that share the bytes of an earlier one. */
   readonly aliases: number;
   /** Bytes of all values, each distinct one once; kept ranges included. */
   readonly valueBytes: number;
-  /** Bytes of the files that are written. */
-  readonly byteLength: number;
-  /** False when every value already is where the plan has it: nothing but the `.onnx` would be written, as it is. */
+  /** False when every value already is where it goes, and the model says so. */
   readonly movesBytes: boolean;
   readonly warnings: readonly string[];
 }
 
-interface NamedTensor {
-  readonly name: string;
-  readonly tensor: Tensor;
+export interface SavePlan extends Placing {
+  /** The `.onnx` first, then the data files. */
+  readonly files: readonly PlannedFile[];
+  /** What the `.onnx` consists of, with gaps where embedded payloads go. */
+  readonly model: EncodedModel;
+  /** The writes of the data files, then those of the `.onnx`. */
+  readonly writes: readonly PlannedWrite[];
+  /** Bytes of the files that are written. */
+  readonly byteLength: number;
 }
+
+type NamedTensor = Omit<PlannedTensor, 'placement'>;
 
 /** What becomes of a tensor's bytes, its place left open. */
 type Home =
@@ -149,6 +155,74 @@ function writeOf({ run, file, byteOffset }: PlacedRun): PlannedWrite {
   return { file, byteOffset, byteLength, data, tensor };
 }
 
+/** Whether a value of the file is where it goes. */
+function isInPlace({ proto }: Tensor, placement: Placement): boolean {
+  return placement.kind === 'external' ? refersTo(proto, placement) : !isExternal(proto);
+}
+
+/**
+ * Decides where the values of a model go. Changes nothing and reads no file.
+ * Throws a PreconditionError when the layout asks for too many data files.
+ */
+export function placeTensors(model: Model, options: PlanOptions): Placing {
+  const tensors = [...model.tensors()];
+  const homes = chooseHomes(tensors, options);
+  const external = homes.flatMap((home, index) =>
+    home.kind === 'external' ? [{ data: home.data, tensor: tensors[index]?.name ?? '' }] : [],
+  );
+  const list = collectRuns(external);
+  const placed = placeRuns(list, options);
+  let valueBytes = list.runs.reduce((sum, run) => sum + run.byteLength, 0);
+  let nextPart = 0;
+  const planned = tensors.map(({ name, tensor }, index): PlannedTensor => {
+    const { kind } = homes[index] as Home;
+    if (kind === 'proto') return { name, tensor, placement: { kind } };
+    const byteLength = tensor.byteLength ?? 0;
+    if (kind === 'external') {
+      const place = placed.placeOf(nextPart++);
+      return { name, tensor, placement: { kind, ...place, byteLength } };
+    }
+    valueBytes += byteLength;
+    return { name, tensor, placement: { kind, byteLength } };
+  });
+  const duplicated = options.layout.embed === true ? duplicatedBytes(homes) : 0;
+  return {
+    tensors: planned,
+    dataFiles: placed.files,
+    dataWrites: placed.written.map(writeOf),
+    aliases: external.length - list.runs.length,
+    valueBytes,
+    movesBytes:
+      placed.files.length > 0 ||
+      planned.some(({ tensor, placement }) => !isInPlace(tensor, placement)),
+    warnings: [
+      ...placed.warnings,
+      ...(duplicated === 0
+        ? []
+        : [
+            `${formatSize(duplicated)} that tensors shared are stored twice: one file cannot share`,
+          ]),
+    ],
+  };
+}
+
+/** Writes into the messages where the values are; gives the payloads that go inside the `.onnx`. */
+function setPlaces(tensors: readonly PlannedTensor[]): Map<onnx.ITensorProto, TensorPayload> {
+  const embedded = new Map<onnx.ITensorProto, TensorPayload>();
+  for (const { name, tensor, placement } of tensors) {
+    const { proto, data } = tensor;
+    if (placement.kind === 'external') {
+      setExternal(proto, placement);
+    } else if (data.kind === 'inline') {
+      setInline(proto, data);
+    } else if (data.kind !== 'proto') {
+      clearReference(proto);
+      embedded.set(proto, { data, tensor: name });
+    }
+  }
+  return embedded;
+}
+
 /**
  * Plans the output of a model after its surgeries. Writes the new references into `model.proto`, reads no file; can
  * be asked again with other options.
@@ -157,61 +231,19 @@ function writeOf({ run, file, byteOffset }: PlacedRun): PlannedWrite {
  */
 export function planSave(model: Model, options: PlanOptions): SavePlan {
   syncModel(model);
-  const tensors = [...model.tensors()];
-  const homes = chooseHomes(tensors, options);
-  const external = homes.flatMap((home, index) =>
-    home.kind === 'external' ? [{ data: home.data, tensor: tensors[index]?.name ?? '' }] : [],
-  );
-  const list = collectRuns(external);
-  const placed = placeRuns(list, options);
-  const embedded = new Map<onnx.ITensorProto, TensorPayload>();
-  let movesBytes = placed.files.length > 0;
-  let valueBytes = list.runs.reduce((sum, run) => sum + run.byteLength, 0);
-  let nextPart = 0;
-  const planned = tensors.map(({ name, tensor }, index): PlannedTensor => {
-    const home = homes[index] as Home;
-    const { proto } = tensor;
-    if (home.kind === 'proto') return { name, tensor, placement: home };
-    const byteLength = tensor.byteLength ?? 0;
-    if (home.kind === 'external') {
-      const placement = { kind: home.kind, ...placed.placeOf(nextPart++), byteLength };
-      movesBytes = setExternal(proto, placement) || movesBytes;
-      return { name, tensor, placement };
-    }
-    if (home.kind === 'embedded') embedded.set(proto, { data: home.data, tensor: name });
-    const wasExternal =
-      home.kind === 'inline' ? setInline(proto, home.data) : clearReference(proto);
-    movesBytes ||= wasExternal;
-    valueBytes += byteLength;
-    return { name, tensor, placement: { kind: home.kind, byteLength } };
-  });
+  const placing = placeTensors(model, options);
+  const embedded = setPlaces(placing.tensors);
   const payloads = new Map<onnx.ITensorProto, number>();
   for (const [proto, { data }] of embedded) payloads.set(proto, payloadLength(data));
   const encoded = encodeModel(model.proto, payloads);
-  const writes = placed.written.map(writeOf);
+  const writes = [...placing.dataWrites];
   for (const segment of encoded.segments) {
     if (segment.kind === 'bytes') continue;
     const { tensor: proto, byteOffset, byteLength } = segment;
     const payload = embedded.get(proto);
     if (payload) writes.push({ file: options.modelName, byteOffset, byteLength, ...payload });
   }
-  const files = [{ name: options.modelName, byteLength: encoded.byteLength }, ...placed.files];
-  const duplicated = options.layout.embed === true ? duplicatedBytes(homes) : 0;
-  const warnings = [
-    ...placed.warnings,
-    ...(duplicated === 0
-      ? []
-      : [`${formatSize(duplicated)} that tensors shared are stored twice: one file cannot share`]),
-  ];
-  return {
-    files,
-    model: encoded,
-    tensors: planned,
-    writes,
-    aliases: external.length - list.runs.length,
-    valueBytes,
-    byteLength: files.reduce((sum, file) => sum + file.byteLength, 0),
-    movesBytes,
-    warnings,
-  };
+  const files = [{ name: options.modelName, byteLength: encoded.byteLength }, ...placing.dataFiles];
+  const byteLength = files.reduce((sum, file) => sum + file.byteLength, 0);
+  return { ...placing, files, model: encoded, writes, byteLength };
 }

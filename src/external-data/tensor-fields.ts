@@ -1,4 +1,4 @@
-/** The fields of a TensorProto that say where its value is. Writing what is there already decodes nothing. Pure. */
+/** The fields of a TensorProto that say where its value is. Reading and rewriting what is there decodes nothing. Pure. */
 
 import type { InlineData } from '../model/tensor-data.ts';
 import { isExternal, tensorHeader } from '../proto/deferred.ts';
@@ -13,39 +13,52 @@ export interface ExternalPlace {
   readonly byteLength: number;
 }
 
-/** Makes the value one that the message itself holds. Returns whether it was elsewhere. */
-export function clearReference(proto: onnx.ITensorProto): boolean {
-  if (!isExternal(proto)) return false;
-  proto.dataLocation = null;
-  proto.externalData = null;
-  return true;
+function entriesOf({ file, byteOffset, byteLength }: ExternalPlace): ExternalEntry[] {
+  return formatExternalReference({ location: file, byteOffset, byteLength });
 }
 
-/** Puts small bytes into the message. Returns whether they were elsewhere. */
-export function setInline(proto: onnx.ITensorProto, data: InlineData): boolean {
+function areEqual(
+  present: readonly onnx.IStringStringEntryProto[],
+  entries: readonly ExternalEntry[],
+): boolean {
+  const isThere = ({ key, value }: ExternalEntry, index: number) =>
+    present[index]?.key === key && present[index]?.value === value;
+  return present.length === entries.length && entries.every(isThere);
+}
+
+/** Whether the value is external data at this place and the message says so as this library does. */
+export function refersTo(proto: onnx.ITensorProto, place: ExternalPlace): boolean {
+  const header = tensorHeader(proto);
+  if (header === undefined && proto.dataLocation !== EXTERNAL) return false;
+  return areEqual(header?.externalData ?? proto.externalData ?? [], entriesOf(place));
+}
+
+/** Makes the value one that the message itself holds. */
+export function clearReference(proto: onnx.ITensorProto): void {
+  if (!isExternal(proto)) return;
+  proto.dataLocation = null;
+  proto.externalData = null;
+}
+
+/** Puts small bytes into the message. */
+export function setInline(proto: onnx.ITensorProto, data: InlineData): void {
   // A value that is where it came from stays there, undecoded: its bytes are a view of the message's.
   const present = tensorHeader(proto)?.rawData();
   const { buffer, byteOffset, byteLength } = data.bytes;
   if (present?.buffer === buffer && present.byteOffset === byteOffset) {
-    if (present.byteLength === byteLength) return false;
+    if (present.byteLength === byteLength) return;
   }
-  const wasElsewhere = clearReference(proto);
+  clearReference(proto);
   if (proto.rawData !== data.bytes) proto.rawData = data.bytes;
-  return wasElsewhere;
 }
 
-/** Makes the value external data. Returns whether the message said something else. */
-export function setExternal(proto: onnx.ITensorProto, place: ExternalPlace): boolean {
-  const { file, byteOffset, byteLength } = place;
-  const entries = formatExternalReference({ location: file, byteOffset, byteLength });
-  const present = tensorHeader(proto)?.externalData;
-  const isThere = (entry: ExternalEntry, index: number) =>
-    present?.[index]?.key === entry.key && present[index]?.value === entry.value;
-  if (present?.length === entries.length && entries.every(isThere)) return false;
+/** Makes the value external data. */
+export function setExternal(proto: onnx.ITensorProto, place: ExternalPlace): void {
+  const entries = entriesOf(place);
+  if (areEqual(tensorHeader(proto)?.externalData ?? [], entries)) return;
   proto.rawData = null;
   proto.floatData = null;
   proto.doubleData = null;
   proto.dataLocation = EXTERNAL;
   proto.externalData = entries;
-  return true;
 }

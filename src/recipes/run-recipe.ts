@@ -6,22 +6,20 @@ import { countWeights } from '../anatomy/weight-count.ts';
 import { UsageError } from '../errors.ts';
 import { listAssets } from '../external-data/assets.ts';
 import { freeSpace } from '../external-data/disk.ts';
+import { checkLayout } from '../external-data/layout.ts';
 import { resolveModelPath } from '../external-data/model-path.ts';
 import { type OpenedModel, openModel } from '../external-data/open-model.ts';
 import { checkOutput } from '../external-data/output.ts';
+import type { SavePlan } from '../external-data/plan.ts';
 import type { StreamOptions } from '../external-data/write.ts';
-import { misorderedNodes } from '../model/liveness.ts';
 import { usedBytes } from '../model/used-bytes.ts';
-import type { Value } from '../model/value.ts';
 import { DEFAULT_MEMORY_BYTES } from '../stream/budget.ts';
 import type { IoMode } from '../stream/executor.ts';
-import { floatRemainder } from '../surgeries/blockwise.ts';
-import { findSurgery } from '../surgeries/index.ts';
-import { StreamingGates } from './gates.ts';
 import { peakRssBytes } from './peak-memory.ts';
-import { checkRecipe, type Recipe } from './recipe.ts';
-import { type RunReport, type StepReport, tensorReports } from './run-report.ts';
-import { planOutput, unwritten, writeOutput } from './write-output.ts';
+import { planOutput, unchangedInPlace, unwritten, type Written } from './plan-output.ts';
+import type { Recipe } from './recipe.ts';
+import { type RunReport, tensorReports } from './run-report.ts';
+import type { RunSteps } from './run-steps.ts';
 
 /** What is going on, for progress: comparing tables, or writing the output. */
 export type RunPhase = 'comparing' | 'writing';
@@ -56,26 +54,14 @@ export interface RunRecipeOptions {
     | undefined;
 }
 
-/** Runs the surgeries. What only the finished model can tell, a float weight that is still stored, is a warning. */
-async function runSteps(
-  opened: OpenedModel,
-  recipe: Recipe,
-  gates: StreamingGates,
-): Promise<{ readonly steps: StepReport[]; readonly warnings: string[] }> {
-  const steps: StepReport[] = [];
-  const sources = new Set<Value>();
-  const wasOrdered = misorderedNodes(opened.model).length === 0;
-  for (const { surgery: name, options } of recipe.steps) {
-    const surgery = findSurgery(name);
-    const { quantized, ...result } = await surgery.run(opened.model, options, gates);
-    for (const source of quantized ?? []) sources.add(source);
-    steps.push({ surgery: surgery.name, ...result });
+/** Runs the surgeries of a recipe. They are loaded when there are any: a repack has none, and often nothing to do. */
+async function loadSteps(recipe: Recipe): Promise<RunSteps> {
+  if (recipe.steps.length === 0 && recipe.layout !== undefined) {
+    checkLayout(recipe.layout);
+    return async () => ({ steps: [], warnings: [], bytesRead: 0 });
   }
-  const [misordered] = misorderedNodes(opened.model);
-  if (wasOrdered && misordered !== undefined) {
-    throw new Error(`recipe ${recipe.name} left node "${misordered.label}" before its inputs`);
-  }
-  return { steps, warnings: [...sources].flatMap((source) => floatRemainder(source) ?? []) };
+  const { stepsOf } = await import('./run-steps.ts');
+  return stepsOf(recipe);
 }
 
 /** Bytes of the model's data files that no tensor refers to any more. */
@@ -99,7 +85,7 @@ export async function runRecipe(
   options: RunRecipeOptions = {},
 ): Promise<RunReport> {
   const startedAt = process.hrtime.bigint();
-  checkRecipe(recipe);
+  const runSteps = await loadSteps(recipe);
   const resolved = resolveModelPath(model, options.component);
   using opened = openModel(resolved.path);
   const inputPaths = opened.files.inputPaths;
@@ -126,27 +112,30 @@ export async function runRecipe(
     onProgress: progress(phase),
   });
   const weights = countWeights(opened.model);
-  const gates = new StreamingGates(stream('comparing'));
-  const { steps, warnings: remainders } = await runSteps(opened, recipe, gates);
+  const { steps, ...ran } = await runSteps(opened, stream('comparing'));
   const list =
     options.assets === false || inPlace
       ? { assets: [], skipped: [] }
       : listAssets(resolved.path, [...inputPaths]);
   const { assets } = list;
-  const request = { opened, modelPath: resolved.path, inPlace, layout: recipe.layout, assets };
-  const plan = planOutput({ ...request, target });
-  const changed =
-    steps.some((step) => step.changes.length > 0) ||
-    (recipe.layout !== undefined && (!inPlace || plan.movesBytes));
-  const written =
-    changed && options.dryRun !== true && target !== undefined
-      ? await writeOutput({ ...request, target }, plan, stream('writing'))
-      : unwritten({ ...request, target }, plan);
-  const dead = changed && inPlace && recipe.layout === undefined ? deadBytes(opened) : 0;
+  const { layout } = recipe;
+  const request = { opened, modelPath: resolved.path, target, inPlace, layout, assets };
+  const isEdited = steps.some((step) => step.changes.length > 0);
+  const unchanged =
+    layout !== undefined && inPlace && !isEdited ? unchangedInPlace(request) : undefined;
+  const changed = isEdited || (layout !== undefined && unchanged === undefined);
+  const write = async (plan: SavePlan): Promise<Written> => {
+    if (!changed || options.dryRun === true || target === undefined)
+      return unwritten(request, plan);
+    const { writeOutput } = await import('./write-output.ts');
+    return writeOutput({ ...request, target }, plan, stream('writing'));
+  };
+  const written = unchanged ?? (await write(planOutput(request)));
+  const dead = changed && inPlace && layout === undefined ? deadBytes(opened) : 0;
   const warnings = [
     ...opened.warnings,
     ...steps.flatMap((step) => step.warnings),
-    ...remainders,
+    ...ran.warnings,
     ...written.warnings,
     ...(dead === 0
       ? []
@@ -180,8 +169,8 @@ export async function runRecipe(
       })),
     ],
     warnings,
-    gateBytesRead: gates.bytesRead,
-    bytesRead: gates.bytesRead + written.bytesRead,
+    gateBytesRead: ran.bytesRead,
+    bytesRead: ran.bytesRead + written.bytesRead,
     bytesWritten: written.bytesWritten,
     sharedBytes: written.sharedBytes,
     seconds: Number(process.hrtime.bigint() - startedAt) / 1e9,

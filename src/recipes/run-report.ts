@@ -62,7 +62,7 @@ export interface RunReport {
 }
 
 /** The tensors of a plan, in its order. */
-export function tensorReports(plan: SavePlan): TensorReport[] {
+export function tensorReports(plan: Pick<SavePlan, 'tensors'>): TensorReport[] {
   return plan.tensors.map(({ name, tensor, placement }) => ({
     name,
     dtype: tensor.dtype,

@@ -16,13 +16,13 @@ import { describe, expect, it } from 'vitest';
 import { ResourceError, UsageError } from '../../src/errors.ts';
 import { copyAssets, listAssets } from '../../src/external-data/assets.ts';
 import {
-  outputModelName,
   type StagedOutput,
   type StageOptions,
   stageOutput,
 } from '../../src/external-data/commit.ts';
 import { checkFreeSpace } from '../../src/external-data/disk.ts';
 import { freshName } from '../../src/external-data/layout.ts';
+import { outputModelName } from '../../src/external-data/output.ts';
 import { loadNative } from '../../src/native.ts';
 import { exchangeByRenames, filesBelow, versionOf, writePackage } from './package-state.ts';
 import { failure, useWorkspace } from './workspace.ts';
