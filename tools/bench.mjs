@@ -10,6 +10,7 @@ import { currentState, machineFacts } from './bench/machine.mjs';
 import { formatTable, isMet } from './bench/measurement.mjs';
 import { measureMemory } from './bench/memory.mjs';
 import { HELP, parseCommandLine } from './bench/options.mjs';
+import { measureRepack } from './bench/repack.mjs';
 import { measureStartup } from './bench/startup.mjs';
 import { Workspace } from './bench/workspace.mjs';
 import { NoSpaceError } from './make-model/make-model.mjs';
@@ -21,6 +22,7 @@ import { UsageError } from './make-model/options.mjs';
 const MEASURE = {
   memory: measureMemory,
   copy: measureCopy,
+  repack: measureRepack,
   startup: measureStartup,
   isa: measureInstructionSets,
 };

@@ -45,6 +45,8 @@ describe('commands', () => {
   it('fail with what they wrote', () => {
     const run = () => runCommand(['sh', '-c', 'echo no such luck >&2; exit 3']);
     expect(run).toThrow('sh -c echo no such luck >&2; exit 3: exit 3\nno such luck');
+    expect(runCommand(['sh', '-c', 'exit 3'], { exit: 3 }).wallSeconds).toBeGreaterThan(0);
+    expect(() => runCommand(['true'], { exit: 3 })).toThrow('true: exit 0');
   });
 
   it('are timed from outside', () => {
@@ -56,13 +58,13 @@ describe('commands', () => {
 
 describe('command line', () => {
   it('measures everything unless told otherwise', () => {
-    expect(parseCommandLine([])?.only).toEqual(['memory', 'copy', 'startup', 'isa']);
+    expect(parseCommandLine([])?.only).toEqual(['memory', 'copy', 'repack', 'startup', 'isa']);
     const some = parseCommandLine(['--only', 'copy', '--only', 'isa', '--size', '4GB']);
     expect(some).toMatchObject({ only: ['copy', 'isa'], copyBytes: 4e9, rounds: 7 });
   });
 
   it.each([
-    [['--only', 'speed'], '--only speed is not one of memory, copy, startup, isa'],
+    [['--only', 'speed'], '--only speed is not one of memory, copy, repack, startup, isa'],
     [['--rounds', '3'], '--rounds 3 is not an integer from 5 to 1000'],
     [['--size', 'large'], '--size large is not a size'],
     [['--fast'], "Unknown option '--fast'"],

@@ -28,10 +28,10 @@ export function hasGnuTime() {
  * fails. GNU time stands between where it exists: it waits with wait4, whose numbers are the command's alone, and
  * costs about a millisecond; `bare` leaves it out.
  * @param {readonly [string, ...string[]]} command
- * @param {{ env?: Record<string, string>, bare?: boolean }} [options]
+ * @param {{ env?: Record<string, string>, bare?: boolean, exit?: number }} [options] `exit`: the code of success.
  * @returns {CommandRun}
  */
-export function runCommand(command, { env = {}, bare = false } = {}) {
+export function runCommand(command, { env = {}, bare = false, exit = 0 } = {}) {
   const figures = join(tmpdir(), `onnx-lathe-bench-time-${process.pid}`);
   const timed = !bare && hasGnuTime();
   const [program, ...args] = timed
@@ -44,12 +44,13 @@ export function runCommand(command, { env = {}, bare = false } = {}) {
     encoding: 'utf8',
   });
   const wallSeconds = (performance.now() - start) / 1000;
-  if (error !== undefined || status !== 0) {
+  if (error !== undefined || status !== exit) {
     const reason = error?.message ?? `${signal ?? `exit ${status}`}\n${stderr.slice(-2000)}`;
     throw new BenchError(`${command.join(' ')}: ${reason}`);
   }
   if (!timed) return { wallSeconds, cpuSeconds: undefined, peakBytes: undefined };
-  const [peakKib = 0, user = 0, system = 0] = readFileSync(figures, 'utf8').split(' ').map(Number);
+  const [peakKib = 0, user = 0, system = 0] =
+    readFileSync(figures, 'utf8').trimEnd().split('\n').at(-1)?.split(' ').map(Number) ?? [];
   rmSync(figures);
   return { wallSeconds, cpuSeconds: user + system, peakBytes: peakKib * 1024 };
 }
