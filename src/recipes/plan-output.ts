@@ -72,20 +72,15 @@ export function planWith(request: OutputRequest, isTaken: (name: string) => bool
   return planSave(request.opened.model, options);
 }
 
-/** Throws a UsageError when a data file would have the name of a file that comes along. */
-function checkAssetNames(plan: SavePlan, assets: readonly Asset[]): void {
-  for (const { name } of plan.dataFiles) {
-    const asset = assets.find(
-      ({ relativePath }) => relativePath === name || relativePath.startsWith(`${name}/`),
-    );
-    if (asset === undefined) continue;
-    throw new UsageError(
-      'ERR_OPTION',
-      `the data file ${name} would replace ${asset.relativePath}`,
-      {
-        hint: 'give another data name, or leave the other files behind with --no-assets',
-      },
-    );
+/** Throws a UsageError when a data file would have the name of the model or of a file that comes along. */
+function checkDataNames({ dataFiles }: SavePlan, request: OutputRequest): void {
+  const others = [modelNameOf(request), ...request.assets.map(({ relativePath }) => relativePath)];
+  for (const { name } of dataFiles) {
+    const other = others.find((path) => path === name || path.startsWith(`${name}/`));
+    if (other === undefined) continue;
+    throw new UsageError('ERR_OPTION', `the data file ${name} would replace ${other}`, {
+      hint: 'give another data name, or leave other files behind with --no-assets',
+    });
   }
 }
 
@@ -95,7 +90,7 @@ function checkAssetNames(plan: SavePlan, assets: readonly Asset[]): void {
  */
 export function planOutput(request: OutputRequest): SavePlan {
   const plan = planWith(request, isInUse(request));
-  checkAssetNames(plan, request.assets);
+  checkDataNames(plan, request);
   return plan;
 }
 

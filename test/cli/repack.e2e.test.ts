@@ -225,7 +225,7 @@ describe('errors are one line and a hint', () => {
       ['--data-name', 'tokenizer.json'],
       2,
       'the data file tokenizer.json would replace tokenizer.json',
-      'give another data name, or leave the other files behind with --no-assets',
+      'give another data name, or leave other files behind with --no-assets',
     ],
     [
       ['--embed', '--max-file-size', '1MB'],

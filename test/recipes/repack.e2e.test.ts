@@ -504,6 +504,15 @@ describe('options and names that cannot be', () => {
     await expect(repack(scratch('nowhere'), { align: 3 })).rejects.toBeInstanceOf(UsageError);
   });
 
+  it('a data file in the place of a model whose name has no extension', async () => {
+    const input = writeModel(scratch('in'), DECODER, { name: 'weights', data: () => 'w.bin' });
+    const run = repack(input, { dataName: 'weights' });
+    await expect(run).rejects.toMatchObject({
+      message: 'the data file weights would replace weights',
+    });
+    expect(readdirSync(scratch())).toEqual(['in']);
+  });
+
   it('a data file in the place of another file of the package', async () => {
     const input = writeModel(scratch('in'), DECODER);
     writeFileSync(scratch('in', 'tokenizer.json'), '{}');
