@@ -31,6 +31,23 @@ const RECIPES = `Recipes:
   q8              8 bits everywhere, stored once where tied
   int8-embedding  8-bit embedding and head only, stored once where tied`;
 
+const CHECK_HELP = `
+Looks at the format, the graph (names, order, cycles, operator sets, functions),
+every tensor (type, shape, bytes) and every reference to a data file. Tensors
+that share all their bytes are fine. An error: ONNX Runtime or this tool refuses
+the model, or readers see different ones. A warning: it loads, others may refuse
+it. A note is no finding.
+
+--digest FILE writes FILE where there is none, else compares the model with it:
+tensors that changed, are missing, or are new are errors. FILE is JSON, one
+document a line: the model, each tensor, and last the number of tensors.
+
+Exit codes: 0 no findings, 1 errors or warnings, 3 no model or no digest file.
+
+Examples:
+  onnx-lathe check model/
+  onnx-lathe check model/ --digest model.digests`;
+
 function parsePositive(text: string): number {
   const value = Number(text);
   if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= 1) return value;
@@ -109,6 +126,24 @@ function buildProgram(setExit: (code: number) => void): Command {
       const { inspectCommand } = await import('./commands/inspect.ts');
       const count = tensors === true ? LISTED_TENSORS : tensors;
       setExit(await inspectCommand(model, { ...flags, tensors: count }));
+    });
+
+  program
+    .command('check <model>')
+    .description('everything that is wrong with it')
+    .option('--digest <file>', 'write the SHA-256 of every tensor to a file, or verify against it')
+    .option('-f, --force', 'write the file of --digest even where there is one')
+    .option('--component <name>', 'which .onnx of a package of several')
+    .option('--json', 'print the findings as JSON')
+    .addOption(
+      new Option('--progress <mode>', 'progress on stderr')
+        .choices(['auto', 'plain', 'json', 'none'])
+        .default('auto'),
+    )
+    .addHelpText('after', CHECK_HELP)
+    .action(async (model: string, flags) => {
+      const { checkCommand } = await import('./commands/check.ts');
+      setExit(await checkCommand(model, flags));
     });
 
   writeFlags(program.command('shrink <model>'))

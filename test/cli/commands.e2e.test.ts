@@ -22,7 +22,16 @@ afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 const EXAMPLE = repositoryPath('examples/austen-tiny/mobius-fp16');
 const TOKENS = repositoryPath('examples/austen-tiny/heldout.tokens.json');
-const COMMANDS = ['inspect', 'shrink', 'apply', 'repack', 'evaluate', 'surgeries', 'doctor'];
+const COMMANDS = [
+  'inspect',
+  'check',
+  'shrink',
+  'apply',
+  'repack',
+  'evaluate',
+  'surgeries',
+  'doctor',
+];
 
 /** Size of a file as the last line of a run writes it. */
 const SIZE = String.raw`\d+(\.\d+)? (B|KiB|MiB|GiB)`;

@@ -1,0 +1,129 @@
+/** Digests of a model's bytes: written to a manifest, or compared with one. */
+
+import { accessSync, constants } from 'node:fs';
+import { basename, dirname } from 'node:path';
+import { fromSystemError, UsageError } from '../errors.ts';
+import { lstatIfPresent, statIfReachable } from '../external-data/directory-entries.ts';
+import type { OpenedFiles } from '../external-data/open-files.ts';
+import type { DecodedModel } from '../proto/codec.ts';
+import type { CheckedTensors } from './check-data.ts';
+import { Comparison, differs } from './digest-comparison.ts';
+import { type DigestEntry, digestEntries, type UnreadableEntry } from './digest-entries.ts';
+import type { Findings } from './findings.ts';
+import { hashRange, hashRanges } from './hash-ranges.ts';
+import { type ModelDigest, writeManifest } from './manifest.ts';
+import { openManifest } from './manifest-reader.ts';
+import { TensorSource } from './tensor-ranges.ts';
+
+export interface DigestOptions {
+  /** Path of the manifest: written where there is none, else compared with the model. */
+  readonly path: string;
+  /** Write it even where there is one. */
+  readonly force?: boolean | undefined;
+  /** Called while bytes are read. */
+  readonly onProgress?: ((doneBytes: number, totalBytes: number) => void) | undefined;
+}
+
+/** What became of the manifest. */
+export interface DigestReport {
+  readonly path: string;
+  /** `refused`: not written, because there are tensors whose bytes cannot be read. */
+  readonly action: 'written' | 'compared' | 'refused';
+  readonly tensors: number;
+  /** Bytes that were read and hashed. */
+  readonly byteLength: number;
+}
+
+/**
+ * Whether the manifest is there to be compared with. Refuses what a manifest can neither be nor become, before
+ * gigabytes are read for it. Throws a UsageError or ResourceError.
+ */
+export function checkManifestPath({ path, force }: DigestOptions): 'compare' | 'write' {
+  try {
+    const entry = lstatIfPresent(path);
+    if (entry !== undefined && statIfReachable(path)?.isFile() !== true) {
+      throw new UsageError('ERR_OUTPUT_EXISTS', `${path} is not a regular file`, {
+        hint: 'give the name of a file for the digests',
+      });
+    }
+    if (entry !== undefined && force !== true) return 'compare';
+    accessSync(dirname(path), constants.W_OK);
+    return 'write';
+  } catch (error) {
+    throw fromSystemError(error, `looking at ${path}`);
+  }
+}
+
+/** The manifest must be none of the files that the model is read from. */
+function requireOther(path: string, files: OpenedFiles): void {
+  const entry = statIfReachable(path);
+  const isInput = files.inputPaths.some((input) => {
+    const stats = statIfReachable(input);
+    return stats !== undefined && stats.ino === entry?.ino && stats.dev === entry.dev;
+  });
+  if (!isInput) return;
+  throw new UsageError('ERR_OUTPUT_IS_INPUT', `${path} is a file of the model`, {
+    hint: 'give the name of another file for the digests',
+  });
+}
+
+function compare(
+  path: string,
+  model: ModelDigest,
+  entries: Iterator<DigestEntry | UnreadableEntry>,
+  findings: Findings,
+): void {
+  using manifest = openManifest(path);
+  if (manifest.model.sha256 !== model.sha256) {
+    const message = differs(model, manifest.model);
+    findings.add('warning', 'digest-model', { file: model.name }, message);
+  }
+  const comparison = new Comparison(findings);
+  for (const listed of manifest.entries) comparison.add(entries.next().value, listed);
+  for (let own = entries.next().value; own !== undefined; own = entries.next().value) {
+    comparison.add(own, undefined);
+  }
+  comparison.finish();
+}
+
+function* readableOnly(entries: Iterable<DigestEntry | UnreadableEntry>): Generator<DigestEntry> {
+  for (const entry of entries) if (entry.sha256 !== undefined) yield entry;
+}
+
+/**
+ * Reads all bytes of a checked model once and writes their digests, or compares them with a manifest: what differs
+ * is a finding. Memory: 32 bytes a tensor in files, 8 MiB, and the tensors that are in another order than the
+ * manifest has them. Throws a UsageError, a FormatError for a damaged manifest, and a ResourceError.
+ */
+export async function digestModel(
+  decoded: DecodedModel,
+  files: OpenedFiles,
+  tensors: CheckedTensors,
+  options: DigestOptions,
+  findings: Findings,
+): Promise<DigestReport> {
+  const { path, force = false, onProgress } = options;
+  requireOther(path, files);
+  const way = checkManifestPath(options);
+  const { count } = tensors.sources;
+  if (way === 'write' && tensors.sources.countOf(TensorSource.NONE) > 0) {
+    return { path, action: 'refused', tensors: count, byteLength: 0 };
+  }
+  const { model: file } = files;
+  const total = file.byteLength + tensors.byteLength;
+  let done = 0;
+  const onHashed = (byteLength: number) => {
+    done += byteLength;
+    onProgress?.(done, total);
+  };
+  const whole = { kind: 'range', file, byteOffset: 0, byteLength: file.byteLength } as const;
+  const sha256 = (await hashRange(whole, onHashed)).toString('hex');
+  const digests = await hashRanges(tensors.ranges, onHashed);
+  files.verifyUnchanged();
+  const model = { name: basename(file.path), byteLength: file.byteLength, sha256 };
+  const entries = digestEntries(decoded, files, tensors, digests);
+  if (way === 'compare') compare(path, model, entries, findings);
+  else await writeManifest(path, model, readableOnly(entries), force);
+  const action = way === 'compare' ? 'compared' : 'written';
+  return { path, action, tensors: count, byteLength: done };
+}
