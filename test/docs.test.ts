@@ -1,0 +1,22 @@
+import { readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { COMMANDS } from '../tools/docs/command-examples.mjs';
+import { cli, repositoryPath } from './support/cli.ts';
+
+const page = readFileSync(repositoryPath('docs/commands.md'), 'utf8');
+
+it('docs/commands.md has a section for every command', () => {
+  const help = cli(['--help']).stdout;
+  const commands = [...help.matchAll(/^ {2}([a-z]+)(?: <model>| \[name\]|) {2,}/gm)].map(
+    ([, name]) => name,
+  );
+  expect(COMMANDS.map(({ name }) => name).sort()).toEqual(commands.sort());
+});
+
+it.each(COMMANDS.map(({ name }) => name))(
+  'docs/commands.md has the help of %s as it is',
+  (name) => {
+    expect(page).toContain(`## ${name}\n`);
+    expect(page).toContain(`\`\`\`\n${cli([name, '--help']).stdout.trimEnd()}\n\`\`\``);
+  },
+);
