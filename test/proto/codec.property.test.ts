@@ -36,7 +36,7 @@ describe('random models', () => {
         const encoded = encodeModel(decoded.model, elidedPayloads(decoded));
         expect(Buffer.compare(assemble(encoded, decoded, source), bytes)).toBe(0);
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
   });
 
@@ -63,7 +63,7 @@ describe('random models', () => {
           expect(Buffer.compare(found, bytesOf(complete, field))).toBe(0);
         });
       }),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
   });
 
