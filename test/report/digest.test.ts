@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import {
+  appendFileSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -13,7 +14,17 @@ import { DType } from '../../src/dtypes.ts';
 import { checkModel } from '../../src/report/check.ts';
 import { setExternal, tinyWeights, writeTiny } from '../cli/tiny-model.ts';
 import { failure, useWorkspace } from '../external-data/workspace.ts';
-import { branch, brokenModel, floats, identity, weight, withIf } from './broken/case.ts';
+import {
+  branch,
+  brokenModel,
+  floats,
+  identity,
+  localFunction,
+  node,
+  weight,
+  withFunctions,
+  withIf,
+} from './broken/case.ts';
 
 const workspace = useWorkspace();
 
@@ -144,6 +155,49 @@ describe('a manifest', () => {
     expect(readdirSync(workspace.path())).toEqual(['m']);
   });
 
+  it('is not written of values that are not what their shapes ask for', async () => {
+    const model = brokenModel(({ initializer }) =>
+      initializer.push(weight('short', { rawData: floats(1) })),
+    );
+    workspace.write('m/model.onnx', model);
+    const report = await digest();
+    expect(report.codes).toEqual(['tensor-bytes short']);
+    expect(report.digest).toMatchObject({ action: 'refused' });
+  });
+
+  it('is not written of files that change meanwhile', async () => {
+    const path = writeTiny(workspace.path('m'));
+    const onProgress = () => appendFileSync(`${path}.data`, 'x');
+    const settings = { digest: { path: workspace.path('digests'), onProgress } };
+    const error = await failure(() => checkModel(path, settings));
+    expect(error).toMatchObject({ name: 'ResourceError', code: 'ERR_CHANGED' });
+    expect(readdirSync(workspace.path())).toEqual(['m']);
+  });
+
+  it('does not take the place of a file that is there by then', async () => {
+    const path = writeTiny(workspace.path('m'));
+    const onProgress = () => writeFileSync(workspace.path('digests'), 'mine');
+    const settings = { digest: { path: workspace.path('digests'), onProgress } };
+    const error = await failure(() => checkModel(path, settings));
+    expect(error).toMatchObject({ name: 'UsageError', code: 'ERR_OUTPUT_EXISTS' });
+    expect(readFileSync(workspace.path('digests'), 'utf8')).toBe('mine');
+    expect(readdirSync(workspace.path())).toEqual(['digests', 'm']);
+  });
+
+  it('has the parts of sparse tensors, and those of attributes and functions', async () => {
+    const model = brokenModel((graph, proto) => {
+      const tensor = (name: string) => ({ name: 'value', type: 4, t: weight(name) });
+      const values = { name: 's', dataType: DType.FLOAT, dims: [1], floatData: [1] };
+      const indices = { dataType: DType.INT64, dims: [1], int64Data: [2] };
+      graph.sparseInitializer = [{ dims: [4], values, indices }];
+      graph.node.push(node('Constant', 'c', [], ['z'], { attribute: [tensor('')] }));
+      withFunctions([localFunction({ attributeProto: [tensor('default')] })])(graph, proto);
+    });
+    expect(Object.keys(await digestsOf(model))).toEqual([
+      ...['w', 's', 's indices', 'c.value', 'default'],
+    ]);
+  });
+
   it('is none of the model’s files, nor a link to one', async () => {
     const path = writeTiny(workspace.path('m'));
     symlinkSync(`${path}.data`, workspace.path('digests'));
@@ -233,6 +287,10 @@ describe('a comparison', () => {
     );
     const { findings } = await digest();
     expect(findings).toMatchObject([{ severity: 'warning', code: 'digest-model' }]);
+    writeFileSync(`${path}.data`, bytes);
+    expect((await digest()).codes.sort()).toEqual([
+      ...['digest-changed table', 'digest-changed weight', 'digest-model model.onnx'],
+    ]);
   });
 
   it('tells tensors of one name apart by their order', async () => {

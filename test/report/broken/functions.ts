@@ -114,6 +114,21 @@ export const FUNCTIONS: readonly Case[] = [
     runtime: 'refuses',
   },
   {
+    name: 'a default of an attribute, of no type',
+    edit: withFunctions([
+      localFunction({
+        attributeProto: [{ name: 'slope', f: 1 }],
+        node: [
+          node('LeakyRelu', 'leaky', ['p'], ['q'], {
+            attribute: [{ name: 'alpha', type: 1, refAttrName: 'slope' }],
+          }),
+        ],
+      }),
+    ]),
+    finds: [['error attribute', 'attribute "slope" has no type', { graph: 'local:F' }]],
+    runtime: 'refuses',
+  },
+  {
     name: 'an output of a function that nothing defines',
     edit: withFunctions([localFunction({ output: ['nothing'] })]),
     finds: [['error graph-outputs']],
