@@ -1,20 +1,23 @@
 /** What a graph defines: each name once, none that an outer graph has. Pure. */
 
 import { quoted } from '../external-data/reference.ts';
-import { infoName, tensorName, tensorNameId } from '../proto/deferred.ts';
+import { tensorName, tensorNameId } from '../proto/deferred.ts';
 import { NO_NAME } from '../proto/name-table.ts';
 import type { onnx } from '../proto/onnx.js';
 import { checkDefault } from './check-values.ts';
-import { peekIfWhole } from './check-wire.ts';
+import { nameIfWhole, peekIfWhole } from './check-wire.ts';
 import type { Frame, GraphContext } from './graph-frame.ts';
 import { DefinedBy, type Definer } from './name-scopes.ts';
 
-/** Number of the name of an entry of `input` or `output`: of functions they are names alone. */
-export function entryId(
-  entry: onnx.IValueInfoProto | string,
-  { tape }: Pick<GraphContext, 'tape'>,
-): number {
-  return tape.names.internText(typeof entry === 'string' ? entry : infoName(entry));
+/** Numbers of the names of `input` or `output`, damaged entries left out. Of functions they are names alone. */
+export function entryIds(
+  entries: readonly (onnx.IValueInfoProto | string)[] | null | undefined,
+  { tape }: GraphContext,
+): number[] {
+  return (entries ?? []).flatMap((entry) => {
+    const name = typeof entry === 'string' ? entry : nameIfWhole(entry);
+    return name === undefined ? [] : [tape.names.internText(name)];
+  });
 }
 
 function definerText(frame: Frame, definer: Definer, { names }: GraphContext): string {
@@ -74,7 +77,9 @@ function defineNodes(frame: Frame, context: GraphContext): void {
 function defineInitializers(proto: onnx.IGraphProto, frame: Frame, context: GraphContext): void {
   const { findings, scopes, tape } = context;
   const inputs = new Map<number, onnx.IValueInfoProto>();
-  for (const info of proto.input ?? []) inputs.set(entryId(info, context), info);
+  for (const info of proto.input ?? []) {
+    for (const id of entryIds([info], context)) inputs.set(id, info);
+  }
   for (const tensor of proto.initializer ?? []) {
     const id = tensorNameId(tensor, tape);
     const input = inputs.get(id);
@@ -95,9 +100,7 @@ export function defineAll(
   frame: Frame,
   context: GraphContext,
 ): void {
-  for (const entry of proto.input ?? []) {
-    define(frame, entryId(entry, context), DefinedBy.INPUT, context);
-  }
+  for (const id of entryIds(proto.input, context)) define(frame, id, DefinedBy.INPUT, context);
   if ('initializer' in proto) {
     defineInitializers(proto, frame, context);
     for (const { values } of proto.sparseInitializer ?? []) {

@@ -4,11 +4,11 @@
  */
 
 import { quoted } from '../external-data/reference.ts';
-import { infoName, isPlainNode } from '../proto/deferred.ts';
+import { isPlainNode } from '../proto/deferred.ts';
 import type { NodeTape } from '../proto/headers.ts';
 import { NO_NAME } from '../proto/name-table.ts';
 import type { onnx } from '../proto/onnx.js';
-import { defineAll, entryId } from './check-definitions.ts';
+import { defineAll, entryIds } from './check-definitions.ts';
 import { checkNode, type NodeScope } from './check-node.ts';
 import { checkOrder } from './check-order.ts';
 import { checkAnnotations, checkInterface, checkMetadata } from './check-values.ts';
@@ -119,7 +119,9 @@ export class GraphCheck {
     for (const side of ['input', 'output'] as const) {
       for (const info of proto[side] ?? []) {
         if (typeof info === 'string') continue;
-        const where = { ...frame.place, value: infoName(info) };
+        const name = wire.nameOf(info, frame.place);
+        if (name === undefined) continue;
+        const where = { ...frame.place, value: name };
         const seen = wire.look(info, where);
         if (seen === undefined) continue;
         if (frame.kind === 'main') checkInterface(seen, side, where, findings);
@@ -130,13 +132,11 @@ export class GraphCheck {
 
   #outputs(proto: onnx.IGraphProto | onnx.IFunctionProto, frame: Frame): void {
     const { findings, scopes, tape } = this.#context;
-    const outputs = proto.output ?? [];
-    if (outputs.length === 0 && frame.kind === 'main') {
+    if (!proto.output?.length && frame.kind === 'main') {
       findings.add('error', 'graph-outputs', frame.place, 'the graph has no outputs');
     }
     const listed = new Set<number>();
-    for (const entry of outputs) {
-      const id = entryId(entry, this.#context);
+    for (const id of entryIds(proto.output, this.#context)) {
       const where = { ...frame.place, value: tape.names.peek(id) };
       const report = (severity: 'error' | 'warning', message: string) =>
         findings.add(severity, 'graph-outputs', where, message);

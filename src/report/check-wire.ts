@@ -54,16 +54,26 @@ function fieldNumber(bytes: Uint8Array): number {
   return Math.floor(tag / 8);
 }
 
-/** The message for a look; undefined when it is damaged, which somebody else reports. */
-export function peekIfWhole<Message extends object>(
-  message: Message | null | undefined,
-): Message | undefined {
+/** What `decode` gives; undefined when the message is damaged, which somebody else reports. */
+function ifWhole<Result>(decode: () => Result): Result | undefined {
   try {
-    return message ? peek(message) : undefined;
+    return decode();
   } catch (error) {
     if (error instanceof FormatError) return undefined;
     throw error;
   }
+}
+
+/** The message for a look; undefined when it is damaged, which somebody else reports. */
+export function peekIfWhole<Message extends object>(
+  message: Message | null | undefined,
+): Message | undefined {
+  return message ? ifWhole(() => peek(message)) : undefined;
+}
+
+/** The name of an input, an output or an entry of `value_info`; undefined when it is damaged. */
+export function nameIfWhole(info: onnx.IValueInfoProto): string | undefined {
+  return ifWhole(() => infoName(info));
 }
 
 /** Looks at messages, decoding those that are not decoded yet for once. Memory: one message. */

@@ -188,6 +188,17 @@ describe('the wire format', () => {
     expect(findings[0]?.message).toMatch(/^is not valid protobuf \(.+\)$/);
   });
 
+  it('is told to be damaged where an input or output has a name, or none', async () => {
+    const model = brokenModel((graph) => {
+      append(graph, field(11, DAMAGE), field(12, [...field(1, 'h'), ...field(4, DAMAGE)]));
+    });
+    const { findings } = await checkModel(workspace.write('model.onnx', model));
+    expect(findings.map(({ severity, code, where }) => [severity, code, where])).toEqual([
+      ['error', 'protobuf', {}],
+      ['error', 'protobuf', { value: 'h' }],
+    ]);
+  });
+
   it('ends the check where there is no model', async () => {
     const text = workspace.write('text.onnx', 'This is not a model.');
     expect(await failure(() => checkModel(text))).toBeInstanceOf(FormatError);
