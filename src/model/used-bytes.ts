@@ -1,8 +1,7 @@
 /** Which bytes of its files a model refers to. Pure. */
 
-import type { Model } from './model.ts';
 import type { Tensor } from './tensor.ts';
-import type { SourceFile } from './tensor-data.ts';
+import { rangeOf, type SourceFile } from './tensor-data.ts';
 
 interface Span {
   readonly start: number;
@@ -32,8 +31,9 @@ export class UsedBytes {
   readonly #spans = new Map<SourceFile, Span[]>();
 
   add({ data }: Tensor): void {
-    if (data.kind !== 'range') return;
-    const { file, byteOffset, byteLength } = data;
+    const range = rangeOf(data);
+    if (range === undefined) return;
+    const { file, byteOffset, byteLength } = range;
     const list = this.#spans.get(file) ?? [];
     if (list.length === 0) this.#spans.set(file, list);
     list.push({ start: byteOffset, end: byteOffset + byteLength });
@@ -48,11 +48,4 @@ export class UsedBytes {
       }),
     );
   }
-}
-
-/** Bytes that the tensors of a model refer to, by file. */
-export function usedBytes(model: Model): Map<SourceFile, ByteUse> {
-  const used = new UsedBytes();
-  for (const { tensor } of model.tensors()) used.add(tensor);
-  return used.byFile();
 }

@@ -12,7 +12,7 @@ import { type OpenedModel, openModel } from '../external-data/open-model.ts';
 import { checkOutput } from '../external-data/output.ts';
 import type { SavePlan } from '../external-data/plan.ts';
 import type { StreamOptions } from '../external-data/write.ts';
-import { usedBytes } from '../model/used-bytes.ts';
+import { UsedBytes } from '../model/used-bytes.ts';
 import { DEFAULT_MEMORY_BYTES } from '../stream/budget.ts';
 import type { IoMode } from '../stream/executor.ts';
 import { peakRssBytes } from './peak-memory.ts';
@@ -64,10 +64,14 @@ async function loadSteps(recipe: Recipe): Promise<RunSteps> {
   return stepsOf(recipe);
 }
 
-/** Bytes of the model's data files that no tensor refers to any more. */
-function deadBytes({ model, files }: OpenedModel): number {
+/** Bytes of the model's data files that no tensor of the output refers to any more. */
+function deadBytes({ files }: OpenedModel, { tensors }: Written['plan']): number {
   const data = files.files.filter((file) => file !== files.model);
-  const used = usedBytes(model);
+  const uses = new UsedBytes();
+  for (const { tensor, placement } of tensors) {
+    if (placement.kind === 'external') uses.add(tensor);
+  }
+  const used = uses.byFile();
   return data.reduce((sum, file) => sum + file.byteLength - (used.get(file)?.distinct ?? 0), 0);
 }
 
@@ -131,7 +135,7 @@ export async function runRecipe(
     return writeOutput({ ...request, target }, plan, stream('writing'));
   };
   const written = unchanged ?? (await write(planOutput(request)));
-  const dead = changed && inPlace && layout === undefined ? deadBytes(opened) : 0;
+  const dead = changed && inPlace && layout === undefined ? deadBytes(opened, written.plan) : 0;
   const warnings = [
     ...opened.warnings,
     ...steps.flatMap((step) => step.warnings),

@@ -95,7 +95,7 @@ describe('inspect', () => {
     expect(rows['embedding']).toBe('model.embed_tokens.weight [4096, 256] fp16, 2.00 MiB');
     expect(rows['head']).toBe(rows['embedding']);
     expect(rows['tied']).toBe('same tensor');
-    expect(rows['data']).toBe('model.onnx.data: 7.75 MiB, 65536 bytes unused');
+    expect(rows['data']).toBe('model.onnx.data: 7.75 MiB, 60928 bytes unused');
     expect(stdout).toContain(`to shrink it: onnx-lathe shrink ${EXAMPLE} -o DIR\n`);
   });
 

@@ -66,6 +66,20 @@ describe('a model of two tables', () => {
     });
   });
 
+  it('has no dead bytes where a tensor below 1 KiB is', () => {
+    const path = writeTiny(root, ({ graph }) => {
+      const [table] = graph.initializer ?? [];
+      const externalData = [
+        { key: 'location', value: 'model.onnx.data' },
+        { key: 'offset', value: '24576' },
+        { key: 'length', value: '1000' },
+      ];
+      graph.initializer?.push({ ...table, name: 'small', dims: [250], externalData });
+    });
+    appendFileSync(`${path}.data`, new Uint8Array(1024));
+    expect(inspectModel(root).files[1]).toMatchObject({ aliveBytes: 25_576, deadBytes: 24 });
+  });
+
   it('counts bytes that two tensors share once', () => {
     writeTiny(root, ({ graph }) => {
       const [table, weight] = graph.initializer ?? [];
