@@ -8,9 +8,9 @@
 
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { ResourceError, UsageError } from './errors.ts';
+import { packageRoot } from './package-root.ts';
 
 /** What the addon is and can do. */
 export interface NativeInfo {
@@ -139,8 +139,7 @@ function usesMusl(): boolean {
 
 /** Places where the addon may be: shipped with the package, else built in this checkout. */
 function candidates(): string[] {
-  // This module is src/native.ts or dist/native.js, so the package is one folder up.
-  const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+  const root = packageRoot();
   const prebuilds = join(root, 'prebuilds');
   const paths = [join(root, 'native', 'build', 'Release', 'lathe.node')];
   if (existsSync(prebuilds)) {

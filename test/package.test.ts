@@ -13,8 +13,8 @@ const manifest = readJson('package.json');
 const exactVersion = /^\d+\.\d+\.\d+$/;
 
 describe('package.json', () => {
-  it('depends on two packages', () => {
-    expect(Object.keys(manifest.dependencies)).toEqual(['commander', 'protobufjs']);
+  it('depends on one package', () => {
+    expect(Object.keys(manifest.dependencies)).toEqual(['protobufjs']);
     expect(manifest).not.toHaveProperty('optionalDependencies');
   });
 
@@ -78,15 +78,34 @@ describe('the built package', () => {
     }
   });
 
-  it('holds everything that was compiled', () => {
+  it('holds everything that was compiled for the library', () => {
     const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' });
-    const modules = sources.filter((path) => path.endsWith('.ts') && !path.endsWith('.d.ts'));
+    const modules = sources.filter(
+      (path) => path.endsWith('.ts') && !path.endsWith('.d.ts') && !path.startsWith('cli/'),
+    );
     expect(modules.length).toBeGreaterThan(50);
     const expected = modules.flatMap((path) =>
       ['.js', '.d.ts'].map((ending) => `dist/${path.replace(/\.ts$/, ending)}`),
     );
     expect(packed).toEqual(expect.arrayContaining(expected));
     expect(packed).toEqual(expect.arrayContaining(['dist/proto/onnx.js', 'dist/proto/onnx.d.ts']));
+  });
+
+  it('holds a command line that needs nothing beside it, and the licenses of what is in it', () => {
+    const imports = packed
+      .filter((path) => /^dist\/cli\/.*\.js$/.test(path))
+      .flatMap((path) => {
+        const code = readFileSync(join(root, path), 'utf8');
+        return [...code.matchAll(/^import .*from "(.*)";$|\bimport\("(.*?)"\)/gm)];
+      })
+      .map(([, fixed, dynamic]) => fixed ?? dynamic ?? '');
+    const others = imports.filter((name) => !/^\.\/[\w-]+\.js$|^node:/.test(name));
+    expect(imports.length).toBeGreaterThan(50);
+    expect(new Set(others)).toEqual(new Set(['onnxruntime-node']));
+    const licenses = readFileSync(join(root, 'dist', 'cli', 'LICENSES.txt'), 'utf8');
+    expect(licenses).toMatch(/^commander\n\n\(The MIT License\)\n\nCopyright/m);
+    expect(licenses).toMatch(/^protobufjs\n/m);
+    expect(packed).toContain('dist/cli/LICENSES.txt');
   });
 
   it('holds what the addon is built from', () => {

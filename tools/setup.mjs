@@ -162,14 +162,16 @@ export function ensureAddon({ strict = false } = {}) {
 }
 
 /**
- * Compiles src to dist if anything it depends on changed, or always with `force`. Throws on a type error.
+ * Compiles src to dist and bundles the command line if anything they depend on changed, or always with `force`.
+ * Throws on a type error.
  * @param {{ force?: boolean }} [options]
  */
 export function ensureDist({ force = false } = {}) {
   const source = join(root, 'src');
   const files = filesBelow(source);
+  const bundler = join(root, 'tools', 'bundle.mjs');
   const settings = ['tsconfig.json', 'package-lock.json'].map((name) => join(root, name));
-  const inputs = digest([...files, ...settings], []);
+  const inputs = digest([...files, ...settings, bundler], []);
   if (!force && isFresh('dist', inputs, filesBelow(dist))) return;
   process.stderr.write('compiling src to dist\n');
   const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
@@ -190,7 +192,7 @@ export function ensureDist({ force = false } = {}) {
     }
   }
   for (const file of filesBelow(dist)) if (!expected.has(file)) rmSync(file);
-  const program = join(dist, 'cli', 'main.js');
-  if (existsSync(program)) chmodSync(program, 0o755);
+  if (!succeeds(process.execPath, [bundler])) throw new Error('the command line was not bundled');
+  chmodSync(join(dist, 'cli', 'main.js'), 0o755);
   markFresh('dist', inputs, filesBelow(dist));
 }

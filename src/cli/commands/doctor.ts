@@ -2,13 +2,15 @@
 
 import { readFileSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
+import { join } from 'node:path';
 import { formatSize } from '../../bytes.ts';
 import { loadNative, nativeStatus } from '../../native.ts';
+import { packageRoot } from '../../package-root.ts';
 import { printJson, printLine } from '../output.ts';
 import { formatTable } from '../table.ts';
 
 function packageVersion(): string {
-  const file = new URL('../../../package.json', import.meta.url);
+  const file = join(packageRoot(), 'package.json');
   return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }
 
