@@ -1,15 +1,18 @@
 /** The other files of a model package (tokenizer, configuration, templates): which to copy along, and the copying. */
 
-import { constants, realpathSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, readSync, realpathSync, statSync } from 'node:fs';
 import { mkdir, open } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { formatSize, KIB, MIB } from '../bytes.ts';
 import { fromSystemError, hasErrno, ResourceError } from '../errors.ts';
 import { isDirectoryEntry, sortedEntries, statIfReachable } from './directory-entries.ts';
-import { isBeneath, modelRoots } from './location.ts';
+import { isBeneath, type ModelRoots } from './location.ts';
+import { type Directory, type OpenBeneath, openInside, waysToOpen } from './open-beneath.ts';
 
 /** A file that belongs to the package and is no weight. */
 export interface Asset {
+  /** The directory of the package that its bytes are beneath. */
+  readonly root: Directory;
   /** Where its bytes are, links resolved. */
   readonly sourcePath: string;
   /** Where it belongs, relative to the model's directory, with forward slashes. */
@@ -50,8 +53,12 @@ export function isWeightName(name: string): boolean {
 
 interface Package {
   readonly directory: string;
-  readonly roots: readonly string[];
+  readonly roots: readonly Directory[];
   readonly excluded: ReadonlySet<string>;
+}
+
+function rootOf({ roots }: Package, realPath: string): Directory | undefined {
+  return roots.find((root) => isBeneath(root.path, realPath));
 }
 
 function inodeKey(path: string): string | undefined {
@@ -71,22 +78,22 @@ function classify(of: Package, relativePath: string): Asset | string {
     if (hasErrno(error, 'EACCES', 'EPERM')) return 'permission denied';
     throw error;
   }
-  if (!of.roots.some((root) => isBeneath(root, sourcePath))) return 'a link out of the package';
+  const root = rootOf(of, sourcePath);
+  if (root === undefined) return 'a link out of the package';
   const stats = statSync(sourcePath);
   if (stats.isDirectory()) return 'a directory two levels down';
   if (!stats.isFile()) return 'not a regular file';
   if (stats.size > LARGEST_ASSET) {
     return `${stats.size} bytes, above the limit of ${LARGEST_ASSET}`;
   }
-  return { sourcePath, relativePath, byteLength: stats.size };
+  return { root, sourcePath, relativePath, byteLength: stats.size };
 }
 
 /** Paths of a subdirectory's entries, or the reason it is no part of this model's package. */
 function subdirectoryPaths(of: Package, name: string): string[] | string {
   const path = join(of.directory, name);
   try {
-    const realPath = realpathSync.native(path);
-    if (!of.roots.some((root) => isBeneath(root, realPath))) return 'a link out of the package';
+    if (rootOf(of, realpathSync.native(path)) === undefined) return 'a link out of the package';
     const entries = sortedEntries(path);
     if (entries.some((entry) => entry.name.endsWith('.onnx'))) return 'holds another model';
     return entries
@@ -128,20 +135,21 @@ function classifyAll(of: Package): AssetList {
  * subdirectories one level down (`additional_chat_templates/`, `1_Pooling/`) that are no weights by name and at
  * most {@link LARGEST_ASSET} bytes. A component's package is its own directory (`decoder/`), not the parent. Links
  * are followed to regular files inside the package or, when the model itself is a link, beside the model's real
- * file (Hugging Face cache). Everything else is in `skipped` with its reason, except `excludePaths`, which the
+ * file (Hugging Face cache). Everything else is in `skipped` with its reason, except `inputPaths`, which the
  * caller knows.
  *
  * When there are more than 256 such files or 256 MiB, the directory is not a package: no assets, one reason.
  * Throws a `ResourceError` for what cannot be read.
- * @param excludePaths the files the model is read from, in any spelling
+ * @param inputPaths the files the model is read from, the `.onnx` among them, in any spelling
  */
-export function listAssets(modelPath: string, excludePaths: readonly string[]): AssetList {
-  const directory = dirname(modelPath);
-  const keys = [modelPath, ...excludePaths].map(inodeKey);
+export function listAssets(
+  { directory, real: roots }: ModelRoots,
+  inputPaths: readonly string[],
+): AssetList {
+  const keys = inputPaths.map(inodeKey);
   const excluded = new Set(keys.filter((key) => key !== undefined));
   let list: AssetList;
   try {
-    const roots = modelRoots(modelPath).real.map(({ path }) => path);
     list = classifyAll({ directory, roots, excluded });
   } catch (error) {
     throw fromSystemError(error, `listing ${directory}`);
@@ -154,39 +162,67 @@ export function listAssets(modelPath: string, excludePaths: readonly string[]): 
   return list;
 }
 
-/** Reading only; a link or FIFO put there since the listing is neither followed nor waited for. */
-const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOFOLLOW ?? 0);
+function changed({ sourcePath }: Asset, cause?: unknown): ResourceError {
+  return new ResourceError('ERR_CHANGED', `${sourcePath} changed while it was copied`, {
+    details: { path: sourcePath },
+    cause,
+  });
+}
 
-async function copyAsset(asset: Asset, targetPath: string): Promise<void> {
-  await using source = await open(asset.sourcePath, OPEN_FLAGS);
-  await using target = await open(targetPath, 'wx');
-  const buffer = Buffer.alloc(Math.min(COPY_BYTES, asset.byteLength));
-  let copied = 0;
-  while (copied < asset.byteLength) {
-    const wanted = Math.min(buffer.length, asset.byteLength - copied);
-    const { bytesRead } = await source.read(buffer, 0, wanted, copied);
-    if (bytesRead === 0) break;
-    await target.writeFile(buffer.subarray(0, bytesRead));
-    copied += bytesRead;
+/** Opens what was listed, beneath its root: a link or another file put there since is not followed. */
+function openAsset(asset: Asset, ways: readonly OpenBeneath[]): number {
+  const { root, sourcePath } = asset;
+  try {
+    return openInside(root, relative(root.path, sourcePath), ways);
+  } catch (error) {
+    if (hasErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP', 'EXDEV')) throw changed(asset, error);
+    throw error;
   }
-  const { size } = await source.stat();
-  if (copied < asset.byteLength || size !== asset.byteLength) {
-    throw new ResourceError('ERR_CHANGED', `${asset.sourcePath} changed while it was copied`, {
-      details: { path: asset.sourcePath, byteLength: size },
-    });
+}
+
+async function copyAsset(
+  asset: Asset,
+  targetPath: string,
+  ways: readonly OpenBeneath[],
+): Promise<void> {
+  const source = openAsset(asset, ways);
+  try {
+    if (!fstatSync(source).isFile()) throw changed(asset);
+    await using target = await open(targetPath, 'wx');
+    const buffer = Buffer.alloc(Math.min(COPY_BYTES, asset.byteLength));
+    let copied = 0;
+    while (copied < asset.byteLength) {
+      const wanted = Math.min(buffer.length, asset.byteLength - copied);
+      const bytesRead = readSync(source, buffer, 0, wanted, copied);
+      if (bytesRead === 0) break;
+      await target.writeFile(buffer.subarray(0, bytesRead));
+      copied += bytesRead;
+    }
+    if (copied < asset.byteLength || fstatSync(source).size !== asset.byteLength) {
+      throw changed(asset);
+    }
+  } finally {
+    closeSync(source);
   }
 }
 
 /**
  * Copies assets under `directory`, which must not have them yet, as new files with default permissions.
- * Throws a `ResourceError`, `ERR_CHANGED` when a file no longer has the listed size. Memory: one 256 KiB buffer.
+ * Throws a `ResourceError`, `ERR_CHANGED` when a file no longer has the listed size, or is no longer where it was.
+ * Memory: one 256 KiB buffer.
+ * @param openBeneath the native call that opens beneath a directory, tried before the one in TypeScript
  */
-export async function copyAssets(assets: readonly Asset[], directory: string): Promise<void> {
+export async function copyAssets(
+  assets: readonly Asset[],
+  directory: string,
+  openBeneath?: OpenBeneath,
+): Promise<void> {
+  const ways = waysToOpen(openBeneath);
   for (const asset of assets) {
     const targetPath = join(directory, asset.relativePath);
     try {
       await mkdir(dirname(targetPath), { recursive: true });
-      await copyAsset(asset, targetPath);
+      await copyAsset(asset, targetPath, ways);
     } catch (error) {
       throw fromSystemError(error, `copying ${asset.relativePath}`);
     }

@@ -69,6 +69,11 @@ export const walkBeneath: OpenBeneath = (directoryFd, path) => {
   }
 };
 
+/** The ways to go: the native call where there is one, then {@link walkBeneath}. */
+export function waysToOpen(native: OpenBeneath | undefined): readonly OpenBeneath[] {
+  return native === undefined ? [walkBeneath] : [native, walkBeneath];
+}
+
 function isShownInProc(fd: number): boolean {
   if (process.platform !== 'linux') return false;
   const shown = statSync(`/proc/self/fd/${fd}`, { bigint: true, throwIfNoEntry: false });

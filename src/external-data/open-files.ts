@@ -6,7 +6,7 @@ import { basename } from 'node:path';
 import { FormatError, fromSystemError, hasErrno, ResourceError } from '../errors.ts';
 import type { SourceFile } from '../model/tensor-data.ts';
 import { type ModelRoots, modelRoots, openLocation } from './location.ts';
-import { isSameInode, type OpenBeneath, walkBeneath } from './open-beneath.ts';
+import { isSameInode, type OpenBeneath, waysToOpen } from './open-beneath.ts';
 import { quoted } from './reference.ts';
 
 interface Entry {
@@ -81,12 +81,11 @@ export class OpenedFiles implements Disposable {
   /**
    * Opens the `.onnx` at `modelPath`. Data files are opened on demand by {@link OpenedFiles.data}.
    * Throws a {@link FormatError} (`ERR_NOT_FOUND`, `ERR_MODEL`) or a {@link ResourceError}.
-   * @param openBeneath the native call that opens beneath a directory, tried before {@link walkBeneath}
+   * @param openBeneath the native call that opens beneath a directory, tried before the one in TypeScript
    */
   static open(modelPath: string, openBeneath?: OpenBeneath): OpenedFiles {
     const { entry, roots } = openModel(modelPath);
-    const ways = openBeneath === undefined ? [walkBeneath] : [openBeneath, walkBeneath];
-    return new OpenedFiles(entry, roots, ways);
+    return new OpenedFiles(entry, roots, waysToOpen(openBeneath));
   }
 
   /**

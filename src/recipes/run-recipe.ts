@@ -120,7 +120,7 @@ export async function runRecipe(
   const list =
     options.assets === false || inPlace
       ? { assets: [], skipped: [] }
-      : listAssets(resolved.path, [...inputPaths]);
+      : listAssets(opened.files.roots, inputPaths);
   const { assets } = list;
   const { layout } = recipe;
   const request = { opened, modelPath: resolved.path, target, inPlace, layout, assets };

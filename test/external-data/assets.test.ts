@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   statSync,
   symlinkSync,
   truncateSync,
@@ -14,15 +15,19 @@ import { describe, expect, it } from 'vitest';
 import { MIB } from '../../src/bytes.ts';
 import { ResourceError } from '../../src/errors.ts';
 import { copyAssets, isWeightName, listAssets } from '../../src/external-data/assets.ts';
+import { modelRoots } from '../../src/external-data/location.ts';
+import { loadNative } from '../../src/native.ts';
 import { failure, useWorkspace } from './workspace.ts';
 
 const workspace = useWorkspace();
 
-function list(model: string, ...exclude: string[]) {
-  const { assets, skipped } = listAssets(
-    workspace.path(model),
-    exclude.map((name) => workspace.path(name)),
-  );
+function listOf(model: string, ...data: string[]) {
+  const paths = [model, ...data].map((name) => workspace.path(name));
+  return listAssets(modelRoots(workspace.path(model)), paths);
+}
+
+function list(model: string, ...data: string[]) {
+  const { assets, skipped } = listOf(model, ...data);
   return {
     assets: assets.map(({ relativePath }) => relativePath),
     skipped: Object.fromEntries(skipped.map(({ relativePath, reason }) => [relativePath, reason])),
@@ -93,8 +98,9 @@ describe('listAssets', () => {
   it('gives path and size of each', () => {
     workspace.write('p/model.onnx');
     const sourcePath = workspace.write('p/sub/tokenizer.json', '12345');
-    expect(listAssets(workspace.path('p/model.onnx'), []).assets).toEqual([
-      { sourcePath, relativePath: 'sub/tokenizer.json', byteLength: 5 },
+    const [root] = modelRoots(workspace.path('p/model.onnx')).real;
+    expect(listOf('p/model.onnx').assets).toEqual([
+      { root, sourcePath, relativePath: 'sub/tokenizer.json', byteLength: 5 },
     ]);
   });
 
@@ -156,12 +162,10 @@ describe('listAssets', () => {
     }
     symlinkSync('../../../secret', workspace.path('snapshots/rev/secret.json'));
     workspace.write('secret');
-    const { assets } = listAssets(workspace.path('snapshots/rev/model.onnx'), [
-      workspace.path('snapshots/rev/model.onnx_data'),
-    ]);
-    expect(assets).toEqual([
-      { sourcePath: workspace.path('blobs/c'), relativePath: 'tokenizer.json', byteLength: 7 },
-    ]);
+    const { assets } = listOf('snapshots/rev/model.onnx', 'snapshots/rev/model.onnx_data');
+    const root = modelRoots(workspace.path('snapshots/rev/model.onnx')).real[1];
+    const sourcePath = workspace.path('blobs/c');
+    expect(assets).toEqual([{ root, sourcePath, relativePath: 'tokenizer.json', byteLength: 7 }]);
   });
 
   it('does not take a downloads folder for a package', () => {
@@ -188,12 +192,12 @@ describe('listAssets', () => {
 
 describe('copyAssets', () => {
   it('copies content with subdirectories and default permissions', async () => {
-    const model = workspace.write('p/model.onnx');
+    workspace.write('p/model.onnx');
     const large = new Uint8Array(600 * 1024).map((_, index) => index * 7);
     chmodSync(workspace.write('p/tokenizer.json', large), 0o400);
     workspace.write('p/sub/empty', '');
     mkdirSync(workspace.path('out'));
-    await copyAssets(listAssets(model, []).assets, workspace.path('out'));
+    await copyAssets(listOf('p/model.onnx').assets, workspace.path('out'));
     expect(readFileSync(workspace.path('out/tokenizer.json')).equals(large)).toBe(true);
     expect(statSync(workspace.path('out/sub/empty')).size).toBe(0);
     const plain = statSync(workspace.write('plain')).mode;
@@ -201,10 +205,10 @@ describe('copyAssets', () => {
   });
 
   it('keeps to the listed size, and to files', async () => {
-    const model = workspace.write('p/model.onnx');
+    workspace.write('p/model.onnx');
     const asset = workspace.write('p/tokenizer.json');
     mkdirSync(workspace.path('out'));
-    const { assets } = listAssets(model, []);
+    const { assets } = listOf('p/model.onnx');
     appendFileSync(asset, 'more');
     const grown = await failure(() => copyAssets(assets, workspace.path('out')));
     expect(grown).toBeInstanceOf(ResourceError);
@@ -215,16 +219,79 @@ describe('copyAssets', () => {
     symlinkSync('../secret', asset);
     unlinkSync(workspace.path('out/tokenizer.json'));
     const swapped = await failure(() => copyAssets(assets, workspace.path('out')));
-    expect(swapped.message).toContain('copying tokenizer.json');
+    expect(swapped).toMatchObject({ name: 'ResourceError', code: 'ERR_CHANGED' });
+    expect(swapped.message).toBe(`${asset} changed while it was copied`);
     expect(readdirSync(workspace.path('out'))).toEqual([]);
   });
 
   it('replaces nothing', async () => {
-    const model = workspace.write('p/model.onnx');
+    workspace.write('p/model.onnx');
     workspace.write('p/tokenizer.json');
     workspace.write('out/tokenizer.json', 'mine');
-    const { assets } = listAssets(model, []);
+    const { assets } = listOf('p/model.onnx');
     await failure(() => copyAssets(assets, workspace.path('out')));
     expect(readFileSync(workspace.path('out/tokenizer.json'), 'utf8')).toBe('mine');
+  });
+});
+
+const native = loadNative();
+
+describe.each([
+  ['walk', undefined],
+  ...(native === undefined ? [] : [['openat2', native.openBeneath] as const]),
+] as const)('copyAssets after a swap (%s)', (_, openBeneath) => {
+  async function copyAfter(swap: () => void): Promise<void> {
+    mkdirSync(workspace.path('out'));
+    const { assets } = listOf('p/model.onnx');
+    swap();
+    await copyAssets(assets, workspace.path('out'), openBeneath);
+  }
+
+  it('copies nothing from outside, where a directory became a link', async () => {
+    workspace.write('p/model.onnx');
+    workspace.write('p/sub/tokenizer.json', 'inside!');
+    workspace.write('outside/tokenizer.json', 'outside');
+    const error = await failure(() =>
+      copyAfter(() => {
+        renameSync(workspace.path('p/sub'), workspace.path('away'));
+        symlinkSync('../outside', workspace.path('p/sub'));
+      }),
+    );
+    expect(error).toMatchObject({ name: 'ResourceError', code: 'ERR_CHANGED' });
+    expect(readdirSync(workspace.path('out/sub'))).toEqual([]);
+  });
+
+  it('copies nothing from another directory in the place of the package', async () => {
+    workspace.write('p/model.onnx');
+    workspace.write('p/tokenizer.json', 'inside!');
+    workspace.write('outside/tokenizer.json', 'outside');
+    const error = await failure(() =>
+      copyAfter(() => {
+        renameSync(workspace.path('p'), workspace.path('away'));
+        renameSync(workspace.path('outside'), workspace.path('p'));
+      }),
+    );
+    expect(error.code).toBe('ERR_CHANGED');
+    expect(readdirSync(workspace.path('out'))).toEqual([]);
+  });
+
+  it('waits for no FIFO', async () => {
+    workspace.write('p/model.onnx');
+    const asset = workspace.write('p/tokenizer.json', '');
+    const error = await failure(() =>
+      copyAfter(() => {
+        unlinkSync(asset);
+        execFileSync('mkfifo', [asset]);
+      }),
+    );
+    expect(error.code).toBe('ERR_CHANGED');
+  });
+
+  it('copies what a link inside the package leads to', async () => {
+    workspace.write('p/model.onnx');
+    workspace.write('p/sub/real.json', 'content');
+    symlinkSync('sub/real.json', workspace.path('p/link.json'));
+    await copyAfter(() => undefined);
+    expect(readFileSync(workspace.path('out/link.json'), 'utf8')).toBe('content');
   });
 });

@@ -22,6 +22,7 @@ import {
 } from '../../src/external-data/commit.ts';
 import { checkFreeSpace } from '../../src/external-data/disk.ts';
 import { freshName } from '../../src/external-data/layout.ts';
+import { modelRoots } from '../../src/external-data/location.ts';
 import { outputModelName } from '../../src/external-data/output.ts';
 import { loadNative } from '../../src/native.ts';
 import { exchangeByRenames, filesBelow, versionOf, writePackage } from './package-state.ts';
@@ -490,7 +491,8 @@ describe('an output on a file system of its own', () => {
       const needed = await failure(() => checkFreeSpace(join(volume, 'out'), 2 ** 21));
       expect(needed.message).toContain('needs 2.00 MiB (2097152 bytes)');
       const staged = await stageOutput(join(volume, 'out'), { force: true });
-      const error = await failure(() => copyAssets(listAssets(model, []).assets, staged.directory));
+      const { assets } = listAssets(modelRoots(model), [model]);
+      const error = await failure(() => copyAssets(assets, staged.directory));
       expect(error.code).toBe('ERR_NO_SPACE');
       expect(error.message).toBe('copying tokenizer.json: no space left on the device');
       await staged.abort();
