@@ -2,7 +2,8 @@
 
 import { accessSync, constants } from 'node:fs';
 import { basename, dirname } from 'node:path';
-import { fromSystemError, UsageError } from '../errors.ts';
+import { setImmediate } from 'node:timers/promises';
+import { CancelledError, fromSystemError, UsageError } from '../errors.ts';
 import { lstatIfPresent, statIfReachable } from '../external-data/directory-entries.ts';
 import type { OpenedFiles } from '../external-data/open-files.ts';
 import type { DecodedModel } from '../proto/codec.ts';
@@ -22,6 +23,8 @@ export interface DigestOptions {
   readonly force?: boolean | undefined;
   /** Called while bytes are read. */
   readonly onProgress?: ((doneBytes: number, totalBytes: number) => void) | undefined;
+  /** When it is aborted a CancelledError is thrown, and the manifest stays as it was. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What became of the manifest. */
@@ -67,33 +70,49 @@ function requireOther(path: string, files: OpenedFiles): void {
   });
 }
 
-function compare(
+/** Tensors that are compared before other events, such as a signal, get their turn. */
+const COMPARED_AT_ONCE = 4096;
+
+async function compare(
   path: string,
   model: ModelDigest,
   entries: Iterator<DigestEntry | UnreadableEntry>,
   findings: Findings,
-): void {
+  signal: AbortSignal | undefined,
+): Promise<void> {
   using manifest = openManifest(path);
   if (manifest.model.sha256 !== model.sha256) {
     const message = differs(model, manifest.model);
     findings.add('warning', 'digest-model', { file: model.name }, message);
   }
   const comparison = new Comparison(findings);
-  for (const listed of manifest.entries) comparison.add(entries.next().value, listed);
+  let compared = 0;
+  for (const listed of manifest.entries) {
+    if (compared++ % COMPARED_AT_ONCE === 0) await setImmediate();
+    if (signal?.aborted) throw new CancelledError();
+    comparison.add(entries.next().value, listed);
+  }
   for (let own = entries.next().value; own !== undefined; own = entries.next().value) {
     comparison.add(own, undefined);
   }
   comparison.finish();
 }
 
-function* readableOnly(entries: Iterable<DigestEntry | UnreadableEntry>): Generator<DigestEntry> {
-  for (const entry of entries) if (entry.sha256 !== undefined) yield entry;
+function* readableOnly(
+  entries: Iterable<DigestEntry | UnreadableEntry>,
+  signal: AbortSignal | undefined,
+): Generator<DigestEntry> {
+  for (const entry of entries) {
+    if (signal?.aborted) throw new CancelledError();
+    if (entry.sha256 !== undefined) yield entry;
+  }
+  if (signal?.aborted) throw new CancelledError();
 }
 
 /**
  * Reads all bytes of a checked model once and writes their digests, or compares them with a manifest: what differs
  * is a finding. Memory: 32 bytes a tensor in files, 8 MiB, and the tensors that are in another order than the
- * manifest has them. Throws a UsageError, a FormatError for a damaged manifest, and a ResourceError.
+ * manifest has them. Throws a UsageError, a FormatError for a damaged manifest, a ResourceError, and a CancelledError.
  */
 export async function digestModel(
   decoded: DecodedModel,
@@ -102,7 +121,7 @@ export async function digestModel(
   options: DigestOptions,
   findings: Findings,
 ): Promise<DigestReport> {
-  const { path, force = false, onProgress } = options;
+  const { path, force = false, onProgress, signal } = options;
   requireOther(path, files);
   const way = checkManifestPath(options);
   const { count } = tensors.sources;
@@ -115,6 +134,7 @@ export async function digestModel(
   const onHashed = (byteLength: number) => {
     done += byteLength;
     onProgress?.(done, total);
+    if (signal?.aborted) throw new CancelledError();
   };
   const whole = { kind: 'range', file, byteOffset: 0, byteLength: file.byteLength } as const;
   const sha256 = (await hashRange(whole, onHashed)).toString('hex');
@@ -122,8 +142,8 @@ export async function digestModel(
   files.verifyUnchanged();
   const model = { name: basename(file.path), byteLength: file.byteLength, sha256 };
   const entries = digestEntries(decoded, files, tensors, digests);
-  if (way === 'compare') compare(path, model, entries, findings);
-  else await writeManifest(path, model, readableOnly(entries), force);
+  if (way === 'compare') await compare(path, model, entries, findings, signal);
+  else await writeManifest(path, model, readableOnly(entries, signal), force);
   const action = way === 'compare' ? 'compared' : 'written';
   return { path, action, tensors: count, byteLength: done };
 }

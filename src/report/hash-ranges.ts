@@ -65,7 +65,7 @@ interface Loaded {
 }
 
 /** Reads windows one ahead. */
-class Windows {
+class Windows implements AsyncDisposable {
   readonly #windows: Iterator<FileRange>;
   #spare = new Uint8Array(WINDOW_BYTES);
   #next: Promise<Loaded> | undefined;
@@ -92,6 +92,11 @@ class Windows {
     this.#spare = new Uint8Array(loaded.bytes.buffer);
     return loaded;
   }
+
+  /** Waits for the read that goes on, after which the file may be closed. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#next?.catch(() => undefined);
+  }
 }
 
 /** Hashes ranges that are in file order; one digest each. */
@@ -99,7 +104,7 @@ async function* digestsOf(
   ranges: () => Iterable<FileRange>,
   onHashed: OnHashed,
 ): AsyncGenerator<Buffer> {
-  const windows = new Windows(windowsOf(ranges()));
+  await using windows = new Windows(windowsOf(ranges()));
   let loaded: Loaded | undefined;
   for (const range of ranges()) {
     const hash = createHash('sha256');

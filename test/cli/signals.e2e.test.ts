@@ -1,4 +1,11 @@
-import { mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -122,4 +129,40 @@ it('SIGINT while tables are compared stops as well', async () => {
   expect(status).toBe(130);
   expect(stderr).toMatch(/onnx-lathe: interrupted; nothing was written\n$/);
   expect(readdirSync(root)).not.toContain('compared');
+});
+
+describe('check --digest', () => {
+  async function startReading(...args: string[]): Promise<RunningCli> {
+    const command = ['check', largeModel(''), '--digest', 'digests', '--progress', 'json'];
+    const run = startCli([...command, ...args], { cwd: root });
+    await run.stderrShows(/"phase":"reading"/);
+    return run;
+  }
+
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)('%s ends it, exit %i; no digests are left', async (signal, exit) => {
+    const before = readdirSync(root);
+    const run = await startReading();
+    run.process.kill(signal);
+    const result = await run.finished;
+    expect([result.status, result.signal, result.stdout]).toEqual([exit, null, '']);
+    expect(result.stderr).toMatch(/^onnx-lathe: interrupted; nothing was written\n$/m);
+    expect(readdirSync(root)).toEqual(before);
+  });
+
+  it('says so in JSON when asked to, and keeps older digests', async () => {
+    const digests = join(root, 'digests');
+    writeFileSync(digests, 'older');
+    const run = await startReading('--force', '--json');
+    run.process.kill('SIGINT');
+    const { status, stdout, stderr } = await run.finished;
+    expect([status, stdout]).toEqual([130, '']);
+    expect(JSON.parse(stderr.trimEnd().split('\n').at(-1) ?? '')).toMatchObject({
+      error: { code: 'ERR_CANCELLED' },
+    });
+    expect(readFileSync(digests, 'utf8')).toBe('older');
+    rmSync(digests);
+  });
 });

@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { DType } from '../../src/dtypes.ts';
+import type { LatheError } from '../../src/errors.ts';
 import { checkModel } from '../../src/report/check.ts';
 import { setExternal, tinyWeights, writeTiny } from '../cli/tiny-model.ts';
 import { failure, useWorkspace } from '../external-data/workspace.ts';
@@ -59,6 +60,32 @@ async function digestsOf(model: Uint8Array): Promise<Record<string, unknown>> {
       .map(({ name, sha256 }) => [name, sha256]),
   );
 }
+
+describe('an interrupted run', () => {
+  /** Interrupts the run when it has read `share` of its bytes. */
+  function interrupt(share: number): Promise<LatheError> {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const path = workspace.path('digests');
+    const onProgress = (done: number, total: number) => {
+      // After this call, so that the last one is followed by the manifest.
+      if (done >= share * total) queueMicrotask(() => controller.abort());
+    };
+    return failure(() => checkModel(workspace.path('m'), { digest: { path, onProgress, signal } }));
+  }
+
+  it.each([0, 0.5, 1])('leaves no manifest, at %d of the bytes', async (share) => {
+    writeTiny(workspace.path('m'));
+    expect((await interrupt(share)).code).toBe('ERR_CANCELLED');
+    expect(readdirSync(workspace.path())).toEqual(['m']);
+  });
+
+  it('compares no further', async () => {
+    writeTiny(workspace.path('m'));
+    await digest();
+    expect((await interrupt(1)).code).toBe('ERR_CANCELLED');
+  });
+});
 
 describe('a manifest', () => {
   it('says what the model is, what each tensor is and where, and how many there are', async () => {

@@ -3,8 +3,9 @@
 import { formatSize } from '../../bytes.ts';
 import { UsageError } from '../../errors.ts';
 import { type CheckReport, checkModel } from '../../report/check.ts';
-import type { DigestReport } from '../../report/digest.ts';
+import type { DigestOptions, DigestReport } from '../../report/digest.ts';
 import type { Finding, Place, Severity } from '../../report/findings.ts';
+import { interruptible } from '../interruptible.ts';
 import { note, printJson, printLine } from '../output.ts';
 import { type ProgressMode, progressDisplay } from '../progress.ts';
 import { formatTable } from '../table.ts';
@@ -90,22 +91,29 @@ function printReport(report: CheckReport): void {
   printLine(summary(report));
 }
 
-/** Checks a model. Returns the exit code: 0, or 1 when there are errors or warnings. Throws what `checkModel` throws. */
+/**
+ * Checks a model. Returns the exit code: 0, 1 when there are errors or warnings, 130 or 143 when digests were interrupted.
+ * Throws what `checkModel` throws.
+ */
 export async function checkCommand(model: string, flags: CheckFlags): Promise<number> {
   if (flags.force === true && flags.digest === undefined) {
     throw new UsageError('ERR_OPTION', '--force has no meaning without --digest');
   }
+  if (flags.digest === undefined) return runCheck(model, flags);
+  const { digest: path, force } = flags;
+  return interruptible(flags.json === true, (signal) =>
+    runCheck(model, flags, { path, force, signal }),
+  );
+}
+
+async function runCheck(model: string, flags: CheckFlags, digest?: DigestOptions): Promise<number> {
   const isQuiet = flags.json === true && flags.progress === 'auto';
   const display = progressDisplay(isQuiet ? 'none' : flags.progress);
-  const digest = flags.digest !== undefined && {
-    path: flags.digest,
-    force: flags.force,
-    onProgress: (done: number, total: number) => display.update('reading', done, total),
-  };
+  const onProgress = (done: number, total: number) => display.update('reading', done, total);
   try {
     const report = await checkModel(model, {
       component: flags.component,
-      ...(digest && { digest }),
+      ...(digest && { digest: { ...digest, onProgress } }),
     });
     display.finish();
     if (flags.json === true) printJson(report);

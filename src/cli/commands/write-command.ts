@@ -3,11 +3,12 @@
 import { basename, relative } from 'node:path';
 import { formatSize } from '../../bytes.ts';
 import { dtypeLabel } from '../../dtypes.ts';
-import { CancelledError, UsageError } from '../../errors.ts';
+import { UsageError } from '../../errors.ts';
 import type { Recipe } from '../../recipes/recipe.ts';
 import { runRecipe } from '../../recipes/run-recipe.ts';
 import type { RunReport } from '../../recipes/run-report.ts';
-import { note, printJson, printLine, printPath, reportError } from '../output.ts';
+import { interruptible } from '../interruptible.ts';
+import { note, printJson, printLine, printPath } from '../output.ts';
 import type { WriteFlags } from '../program.ts';
 import { progressDisplay } from '../progress.ts';
 import { formatTable, plural } from '../table.ts';
@@ -102,20 +103,6 @@ function printReport(report: RunReport, flags: WriteFlags): void {
   }
 }
 
-/** Turns the first SIGINT or SIGTERM into an orderly stop; the second ends the process at once. */
-function stopOnSignals(controller: AbortController, setSignal: (exitCode: number) => void) {
-  const stop = (signal: NodeJS.Signals) => {
-    setSignal(signal === 'SIGINT' ? 130 : 143);
-    controller.abort(new CancelledError());
-  };
-  process.once('SIGINT', stop);
-  process.once('SIGTERM', stop);
-  return () => {
-    process.off('SIGINT', stop);
-    process.off('SIGTERM', stop);
-  };
-}
-
 /**
  * Runs `recipe` on `model` as the flags say and reports on it. Returns the exit code: 0, 1 when nothing changed, 130
  * or 143 when interrupted. Throws what `runRecipe` throws.
@@ -133,11 +120,15 @@ export async function runWriteCommand(
       hint: 'add -o DIR, --in-place, or -n to see the plan without writing',
     });
   }
-  const controller = new AbortController();
-  let signalExit: number | undefined;
-  const release = stopOnSignals(controller, (exitCode) => {
-    signalExit = exitCode;
-  });
+  return interruptible(flags.json === true, (signal) => runAndReport(model, recipe, flags, signal));
+}
+
+async function runAndReport(
+  model: string,
+  recipe: Recipe,
+  flags: WriteFlags,
+  signal: AbortSignal,
+): Promise<number> {
   const quiet = flags.quiet === true || flags.json === true;
   const display = progressDisplay(quiet && flags.progress === 'auto' ? 'none' : flags.progress);
   try {
@@ -151,7 +142,7 @@ export async function runWriteCommand(
       memoryBytes: flags.memory,
       threads: flags.threads,
       io: flags.io,
-      signal: controller.signal,
+      signal,
       onProgress: (phase, done, total) => display.update(PHASES[phase], done, total),
     });
     display.finish();
@@ -166,12 +157,7 @@ export async function runWriteCommand(
     if (flags.quiet !== true) printLine(summary(report));
     else if (report.output.path !== undefined) printPath(report.output.path);
     return 0;
-  } catch (error) {
-    display.finish();
-    if (signalExit === undefined || !(error instanceof CancelledError)) throw error;
-    reportError(error, flags.json === true);
-    return signalExit;
   } finally {
-    release();
+    display.finish();
   }
 }
