@@ -21,5 +21,13 @@ export { NAMED_RECIPES, namedRecipe } from './recipes/named.ts';
 export type { Recipe, RecipeStep } from './recipes/recipe.ts';
 export { type RunRecipeOptions, runRecipe } from './recipes/run-recipe.ts';
 export type { RunReport, StepReport, TensorReport } from './recipes/run-report.ts';
+export {
+  type CheckedCounts,
+  type CheckOptions,
+  type CheckReport,
+  checkModel,
+} from './report/check.ts';
+export type { DigestOptions, DigestReport } from './report/digest.ts';
+export type { Finding, FindingCode, FindingCounts, Place, Severity } from './report/findings.ts';
 export { type InspectReport, inspectModel } from './report/inspect.ts';
 export { SURGERIES } from './surgeries/index.ts';

@@ -12,6 +12,7 @@ import { WireCheck } from './check-wire.ts';
 import { checkManifestPath, type DigestOptions, type DigestReport, digestModel } from './digest.ts';
 import { type Finding, type FindingCounts, Findings } from './findings.ts';
 
+/** What {@link checkModel} does beside checking. */
 export interface CheckOptions {
   /** Which `.onnx` of a package of several. */
   readonly component?: string | undefined;
@@ -32,11 +33,15 @@ export interface CheckedCounts {
   readonly files: number;
 }
 
+/** What {@link checkModel} found. A model is in order when `counts` has neither errors nor warnings. */
 export interface CheckReport {
+  /** The `.onnx` that was checked. */
   readonly path: string;
+  /** Errors first; of each kind the first thousand. */
   readonly findings: readonly Finding[];
   readonly counts: FindingCounts;
   readonly checked: CheckedCounts;
+  /** What became of the manifest, when `digest` asked for one. Tensors that differ are findings. */
   readonly digest?: DigestReport;
 }
 

@@ -16,6 +16,7 @@ import { type ModelDigest, writeManifest } from './manifest.ts';
 import { openManifest } from './manifest-reader.ts';
 import { TensorSource } from './tensor-ranges.ts';
 
+/** Where digests are kept, and what becomes of older ones. */
 export interface DigestOptions {
   /** Path of the manifest: written where there is none, else compared with the model. */
   readonly path: string;
