@@ -5,7 +5,7 @@
  */
 
 import { type BigIntStats, closeSync, fstatSync, lstatSync, realpathSync, statSync } from 'node:fs';
-import { dirname, isAbsolute, join, relative, sep } from 'node:path';
+import { dirname, isAbsolute, join, posix, relative, sep } from 'node:path';
 import { FormatError, fromSystemError, hasErrno } from '../errors.ts';
 import { type Directory, type OpenBeneath, openInside, walkBeneath } from './open-beneath.ts';
 import { quoted } from './reference.ts';
@@ -106,6 +106,19 @@ export function checkLocation(location: string, tensorName: string): void {
   if (last === '' || last === '.' || last === '..') {
     throw refuse('names a directory', 'ERR_EXTERNAL_DATA');
   }
+}
+
+/**
+ * True for a location with two dots in a row, in a name or as a name. onnx's Python takes any for an attempt to leave
+ * the directory; ONNX Runtime reads `a..b.bin`. Pure.
+ */
+export function hasTwoDots(location: string): boolean {
+  return posix.normalize(location).includes('..');
+}
+
+/** `location` as every reader takes it: `a_b.bin` for `a..b.bin`. Pure. */
+export function withoutTwoDots(location: string): string {
+  return posix.normalize(location).replaceAll(/\.{2,}/g, '_');
 }
 
 function kindOf(stats: BigIntStats): string {

@@ -2,6 +2,7 @@
 
 import { posix } from 'node:path';
 import { expandDataName, type Layout, seriesName } from '../external-data/layout.ts';
+import { withoutTwoDots } from '../external-data/location.ts';
 import type { OpenedModel } from '../external-data/open-model.ts';
 import type { SourceFile } from '../model/tensor-data.ts';
 
@@ -30,7 +31,7 @@ function commonSeries(locations: readonly string[]): string | undefined {
 /**
  * Names of data files by the source file a tensor comes from, or undefined where the `.onnx` is to hold everything.
  * Without a layout the output has the input's data files, or none if the input has none. With one it has a single
- * series, called what the layout says, else as in the input.
+ * series, called what the layout says, else as in the input. What is not called by the layout has no two dots in a row.
  */
 export function dataNames(
   opened: OpenedModel,
@@ -39,9 +40,9 @@ export function dataNames(
   layout: Layout | undefined,
 ): ((file: SourceFile | undefined) => string) | undefined {
   if (layout?.embed === true) return undefined;
-  const apart = `${modelName}.data`;
+  const apart = withoutTwoDots(`${modelName}.data`);
   const follow = (location: string) => {
-    const name = renamed(location, inputName, modelName);
+    const name = withoutTwoDots(renamed(location, inputName, modelName));
     return name === modelName ? apart : name;
   };
   if (layout !== undefined) {

@@ -2,6 +2,7 @@
 
 import { denseByteLength } from '../dtypes.ts';
 import { FormatError } from '../errors.ts';
+import { hasTwoDots } from '../external-data/location.ts';
 import { checkRange, type OpenedFiles } from '../external-data/open-files.ts';
 import { checkExternalType, parseExternalReference, quoted } from '../external-data/reference.ts';
 import { checkTensorBytes } from '../model/tensor.ts';
@@ -104,6 +105,10 @@ class DataCheck {
     const file = findingOf(findings, where, () => this.#file(location), location);
     if (file === undefined) return TensorSource.NONE;
     if (!this.locations.has(file)) this.locations.set(file, location);
+    if (hasTwoDots(location)) {
+      const message = `external data location ${quoted(location)} has two dots in a row, which onnx's Python refuses`;
+      findings.add('warning', 'external-path', where, message, location);
+    }
     const byteLength = reference.byteLength ?? denseByteLength(dtype, dims, 'the tensor');
     if (byteLength === undefined) {
       findings.add('error', 'external-reference', where, 'external data has no length');

@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync, rmSync, truncateSync } from 'node:fs';
+import { appendFileSync, readFileSync, renameSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { FormatError } from '../../src/errors.ts';
@@ -52,6 +52,31 @@ describe('a model of two tables', () => {
       },
     ]);
     expect(checked.byteLength).toBe(24_572);
+  });
+
+  it('is suspicious when its data has a name that not everybody reads', async () => {
+    writeTiny(workspace.path(), ({ graph }) => {
+      for (const tensor of graph.initializer ?? []) setExternal(tensor, 'location', 'a..b.bin');
+    });
+    renameSync(workspace.path('model.onnx.data'), workspace.path('a..b.bin'));
+    expect((await checkModel(workspace.path())).findings).toEqual([
+      {
+        severity: 'warning',
+        code: 'external-path',
+        where: { tensor: 'table' },
+        message:
+          'external data location "a..b.bin" has two dots in a row, which onnx\'s Python refuses',
+        count: 2,
+      },
+    ]);
+  });
+
+  it.each(['sub/../model.onnx.data', './model.onnx.data'])('may name its data %s', async (name) => {
+    writeTiny(workspace.path(), ({ graph }) => {
+      for (const tensor of graph.initializer ?? []) setExternal(tensor, 'location', name);
+    });
+    workspace.write('sub/other');
+    expect((await checkModel(workspace.path())).findings).toEqual([]);
   });
 
   it('is noted to leave bytes unused, but for padding', async () => {
