@@ -11,7 +11,7 @@
 
 namespace lathe {
 
-// Copies from this size are handed to the disk at once.
+// Pieces of the output from this size are handed to the disk at once.
 constexpr int64_t kFlushFrom = 1024 * 1024;
 
 // One thread's walk through a tile. Every step answers false when the run has to stop.
@@ -106,8 +106,8 @@ class Run::Worker {
     return read(input, to, stride);
   }
 
-  // Whatever is copied is flushed in the end, and the disk is idle now. Smaller pieces make smaller, slower requests.
-  void flushCopied(const TileOutput& output, int64_t byteLength) {
+  // Whatever is written is flushed in the end, and the disk is idle now. Smaller pieces make smaller, slower requests.
+  void flushEarly(const TileOutput& output, int64_t byteLength) {
     if (byteLength < kFlushFrom) return;
     startFlush(program_.outputs[static_cast<size_t>(output.file)], output.offset, byteLength);
   }
@@ -115,11 +115,15 @@ class Run::Worker {
   bool copy() {
     const TileInput& input = tile_.inputs[0];
     const TileOutput& output = tile_.outputs[0];
-    if (input.file < 0) return write(output, slot(input.file, input.offset), input.segmentBytes);
+    if (input.file < 0) {
+      if (!write(output, slot(input.file, input.offset), input.segmentBytes)) return false;
+      flushEarly(output, input.segmentBytes);
+      return true;
+    }
     if (output.file < 0) return read(input, slot(output.file, output.offset), input.segmentBytes);
     if (program_.mapped && input.segmentBytes > 0) {
       if (!map(input, windows_[0]) || !write(output, windows_[0].data(), input.segmentBytes)) return false;
-      flushCopied(output, input.segmentBytes);
+      flushEarly(output, input.segmentBytes);
       return true;
     }
     for (int64_t done = 0; done < input.segmentBytes; done += kWritePiece) {
@@ -127,7 +131,7 @@ class Run::Worker {
       if (!read({input.file, input.offset + done, length, 1, length}, free_, length)) return false;
       if (!write({output.file, output.offset + done}, free_, length)) return false;
     }
-    flushCopied(output, input.segmentBytes);
+    flushEarly(output, input.segmentBytes);
     return true;
   }
 
