@@ -4,6 +4,7 @@ import { KIB } from '../bytes.ts';
 import { denseByteLength } from '../dtypes.ts';
 import { FormatError } from '../errors.ts';
 import { Model } from '../model/model.ts';
+import { plainDomain } from '../model/node.ts';
 import {
   type FileRange,
   type InlineData,
@@ -133,15 +134,14 @@ function checkComplete({ model: proto, tape }: DecodedModel, path: string): void
       hint: 'the file may be cut off; fetch or export the model again',
     });
   if (!proto.graph) throw incomplete('the model has no graph');
-  const plain = (domain: string | null | undefined) => (domain === 'ai.onnx' ? '' : (domain ?? ''));
-  const imported = new Set((proto.opsetImport ?? []).map((entry) => plain(entry.domain)));
+  const imported = new Set((proto.opsetImport ?? []).map((entry) => plainDomain(entry.domain)));
   const missing = (proto.graph.node ?? []).find((node) => {
     const record = tapeRecord(node);
-    return !imported.has(plain(record === undefined ? node.domain : tape.domain(record)));
+    return !imported.has(plainDomain(record === undefined ? node.domain : tape.domain(record)));
   });
   if (missing === undefined) return;
   throw incomplete(
-    `node "${missing.name || missing.opType}" is of operator set "${plain(missing.domain) || 'ai.onnx'}", which the model does not import`,
+    `node "${missing.name || missing.opType}" is of operator set "${plainDomain(missing.domain) || 'ai.onnx'}", which the model does not import`,
   );
 }
 

@@ -1,14 +1,10 @@
 /** Operator sets: imported once, in a version, by all that use them. Pure. */
 
 import { quoted } from '../external-data/reference.ts';
+import { plainDomain } from '../model/node.ts';
 import { longToBigInt } from '../proto/int64.ts';
 import type { onnx } from '../proto/onnx.js';
 import type { Findings, Place } from './findings.ts';
-
-/** A domain in one spelling: `ai.onnx` is the empty one. */
-export function plainDomain(domain: string | null | undefined): string {
-  return domain === 'ai.onnx' ? '' : (domain ?? '');
-}
 
 function domainLabel(domain: string): string {
   return domain === '' ? 'ai.onnx' : domain;

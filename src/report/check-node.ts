@@ -1,9 +1,10 @@
 /** One node by itself: its operator, its attributes, and that it gives something. Pure. */
 
+import { plainDomain } from '../model/node.ts';
 import type { onnx } from '../proto/onnx.js';
 import { checkAttributes } from './check-attributes.ts';
 import type { FunctionTable } from './check-functions.ts';
-import { type Imports, plainDomain } from './check-imports.ts';
+import type { Imports } from './check-imports.ts';
 import { checkMetadata } from './check-values.ts';
 import type { Findings, Place } from './findings.ts';
 
