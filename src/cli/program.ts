@@ -177,11 +177,17 @@ Example:
   const repack = program
     .command('repack <model>')
     .description('lay the same tensors out anew, without dead bytes')
+    .addOption(
+      new Option(
+        '--data-format <format>',
+        'what data files are (default: as in the input)',
+      ).choices(['raw', 'safetensors']),
+    )
     .option('--data-name <name>', 'name of the data file; {model} stands for that of the .onnx')
     .option('--max-file-size <size>', 'go on in another file (name_1, …) beyond', parseBytes)
     .option(
       '--align <size>',
-      'start tensors at multiples of it (default: 4096 from 1 MiB, else 64)',
+      'start tensors at multiples of it (default: 4096 from 1 MiB, else 64; safetensors: 256)',
       parseBytes,
     )
     .option(
@@ -197,9 +203,14 @@ Example:
 One data file is written, called as in the input, unless options say otherwise. Tensors are never split, and those
 that share bytes go on sharing them.
 
+--data-format safetensors writes {model}.safetensors, which ONNX Runtime, onnx and the safetensors library read. The
+format has no sharing: shared bytes are written again, and how many is said, with -n before anything is written.
+Further files are called {model}-00001-of-00002.safetensors and so on.
+
 Examples:
   onnx-lathe repack model/ --in-place
   onnx-lathe repack model/ -o web/ --data-name {model}.onnx_data --max-file-size 2000MB
+  onnx-lathe repack model/ -o st/ --data-format safetensors
   onnx-lathe repack model/ -o one.onnx --embed`,
     )
     .action(async (model: string, flags: RepackFlags) => {

@@ -3,19 +3,29 @@
 import { extname } from 'node:path';
 import { alignUp, formatSize, GIB, KIB, MIB } from '../bytes.ts';
 import { PreconditionError, UsageError } from '../errors.ts';
+import { isSafetensorsName } from './safetensors.ts';
+
+/** What a data file is: nothing but the bytes of tensors, or those behind a header that safetensors readers know. */
+export type DataFormat = 'raw' | 'safetensors';
 
 /** What `repack` can be asked for; what is left out has its default. */
 export interface Layout {
   /** Everything goes inside the `.onnx`; excludes the other options. */
   readonly embed?: boolean | undefined;
   /**
+   * What data files are. Default: as {@link dataName} says, which is safetensors when it ends in `.safetensors`, else
+   * as in the input. Safetensors cannot share bytes: what several tensors refer to is written for each of them.
+   */
+  readonly dataFormat?: DataFormat | undefined;
+  /**
    * Name of the data file; `{model}` stands for the name of the `.onnx` without extension. Further files have `_1`,
-   * `_2` and so on appended. Default: the name in the input, else `<model>.onnx.data`.
+   * `_2` and so on appended; of safetensors, all have their number, as on Hugging Face (`x-00001-of-00002`). Default:
+   * the name in the input where the format stays, else `<model>.onnx.data` or `<model>.safetensors`.
    */
   readonly dataName?: string | undefined;
   /** Bytes no data file exceeds, unless it holds a single tensor that does. Default: no limit. */
   readonly maxFileSize?: number | undefined;
-  /** Tensors in data files start at multiples of this. Default: 4096 from 1 MiB, 64 below. */
+  /** Tensors in data files start at multiples of this. Default: 4096 from 1 MiB, 64 below; 256 in safetensors. */
   readonly align?: number | undefined;
   /** Tensors below this many bytes stay in the `.onnx`. Default: 1 KiB. */
   readonly inlineBelow?: number | undefined;
@@ -32,8 +42,8 @@ const CACHE_LINE = 64;
 const LARGEST_ALIGNMENT = GIB;
 /** Most data files of a model that transformers.js loads. */
 export const MOST_DATA_FILES = 100;
-/** Longest file name of common file systems, and what a number behind it may take. */
-const LONGEST_NAME = 255 - '_99'.length;
+/** Longest file name of common file systems. */
+const LONGEST_NAME = 255;
 
 /** The model's name in a template. */
 const MODEL_PLACE = '{model}';
@@ -63,14 +73,28 @@ function checkDataName(given: string, name: string): void {
   // onnx.load takes any ".." in a location for an attempt to leave the directory.
   if (name.includes('..')) throw problem('has two dots in a row');
   if (/\.onnx$/i.test(name)) throw problem('ends in .onnx, as only models do');
-  if (Buffer.byteLength(name) > LONGEST_NAME) throw problem(`is longer than ${LONGEST_NAME} bytes`);
+  const longest = LONGEST_NAME - (isSafetensorsName(name) ? '-00001-of-00099' : '_99').length;
+  if (Buffer.byteLength(name) > longest) throw problem(`is longer than ${longest} bytes`);
+}
+
+/** Throws a UsageError when a name says another format than the one asked for. */
+function checkDataFormat(format: DataFormat, dataName: string | undefined): void {
+  if (format !== 'raw' && format !== 'safetensors') {
+    throw refuse(`data format is ${JSON.stringify(format)}`, 'give raw or safetensors');
+  }
+  if (dataName === undefined || isSafetensorsName(dataName) === (format === 'safetensors')) return;
+  throw refuse(
+    `data name ${JSON.stringify(dataName)} does not fit the data format ${format}`,
+    format === 'raw' ? 'only safetensors end in .safetensors' : 'give one ending in .safetensors',
+  );
 }
 
 /** Throws a UsageError for options that exclude each other or cannot be met by any model. */
 export function checkLayout(layout: Layout): void {
-  const { embed, dataName, maxFileSize, align, inlineBelow } = layout;
+  const { embed, dataFormat, dataName, maxFileSize, align, inlineBelow } = layout;
   if (embed === true) {
     const others = {
+      'data format': dataFormat,
       'data name': dataName,
       'max file size': maxFileSize,
       align,
@@ -85,6 +109,7 @@ export function checkLayout(layout: Layout): void {
     }
   }
   if (dataName !== undefined) checkDataName(dataName, dataName.replaceAll(MODEL_PLACE, 'model'));
+  if (dataFormat !== undefined) checkDataFormat(dataFormat, dataName);
   checkSize('max file size', maxFileSize, 1);
   checkSize('inline below', inlineBelow, 0);
   const isPowerOfTwo = align === undefined || Number.isInteger(Math.log2(align));
@@ -100,9 +125,14 @@ export function expandDataName(template: string, modelName: string): string {
   return name;
 }
 
-/** The data file number `index` of a series, as transformers.js looks for it. */
-export function seriesName(first: string, index: number): string {
-  return index === 0 ? first : `${first}_${index}`;
+/** The data file number `index` of a series of `count`: as transformers.js looks for it, or Hugging Face's tools. */
+export function seriesName(first: string, index: number, count: number): string {
+  if (!isSafetensorsName(first)) return index === 0 ? first : `${first}_${index}`;
+  if (count === 1) return first;
+  const number = (value: number) => String(value).padStart(5, '0');
+  const extension = extname(first);
+  const stem = first.slice(0, first.length - extension.length);
+  return `${stem}-${number(index + 1)}-of-${number(count)}${extension}`;
 }
 
 /**
@@ -137,7 +167,13 @@ export interface LaidSeries {
   readonly byteLengths: readonly number[];
 }
 
-function pack(runBytes: readonly number[], layout: Layout): LaidSeries {
+/** Lays runs out in as many files as the limit of a layout takes. */
+export type Packer<Series extends LaidSeries> = (
+  runBytes: readonly number[],
+  layout: Layout,
+) => Series;
+
+function packRuns(runBytes: readonly number[], layout: Layout): LaidSeries {
   const limit = layout.maxFileSize ?? Number.POSITIVE_INFINITY;
   const byteLengths: number[] = [];
   const runs = runBytes.map((byteLength) => {
@@ -155,9 +191,12 @@ function pack(runBytes: readonly number[], layout: Layout): LaidSeries {
 }
 
 /** A limit, rounded up to whole MiB, under which `runBytes` take at most as many files as there may be. */
-function sufficientLimit(runBytes: readonly number[], layout: Layout): number {
-  let total = 0;
-  for (const bytes of runBytes) total = alignUp(total, alignmentOf(bytes, layout)) + bytes;
+function sufficientLimit(
+  runBytes: readonly number[],
+  layout: Layout,
+  pack: Packer<LaidSeries>,
+): number {
+  const total = runBytes.reduce((sum, bytes) => sum + bytes, 0);
   for (let limit = total / MOST_DATA_FILES; ; limit *= 1.05) {
     const maxFileSize = alignUp(limit, MIB);
     const { byteLengths } = pack(runBytes, { ...layout, maxFileSize });
@@ -165,15 +204,16 @@ function sufficientLimit(runBytes: readonly number[], layout: Layout): number {
   }
 }
 
-/**
- * Lays runs of bytes out one after another, each whole, aligned, in a file that has room or in the next one. Throws a
- * PreconditionError when that takes more than {@link MOST_DATA_FILES}.
- */
-export function layOut(runBytes: readonly number[], layout: Layout): LaidSeries {
+/** What `pack` makes of a layout. Throws a PreconditionError when that is more than {@link MOST_DATA_FILES}. */
+export function packWithin<Series extends LaidSeries>(
+  runBytes: readonly number[],
+  layout: Layout,
+  pack: Packer<Series>,
+): Series {
   const series = pack(runBytes, layout);
   const count = series.byteLengths.length;
   if (count <= MOST_DATA_FILES) return series;
-  const limit = sufficientLimit(runBytes, layout);
+  const limit = sufficientLimit(runBytes, layout, pack);
   throw new PreconditionError(
     'ERR_LIMIT',
     `files of at most ${formatSize(layout.maxFileSize ?? 0)} would be ${count}, a model may have ${MOST_DATA_FILES}`,
@@ -182,4 +222,12 @@ export function layOut(runBytes: readonly number[], layout: Layout): LaidSeries 
       details: { files: count, maxFileSize: limit },
     },
   );
+}
+
+/**
+ * Lays runs of bytes out one after another, each whole, aligned, in a file that has room or in the next one. Throws a
+ * PreconditionError when that takes more than {@link MOST_DATA_FILES}.
+ */
+export function layOut(runBytes: readonly number[], layout: Layout): LaidSeries {
+  return packWithin(runBytes, layout, packRuns);
 }

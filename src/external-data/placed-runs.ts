@@ -21,7 +21,12 @@ export interface DataFileOptions {
    * tensors refer to stays where it is. `files`: data files stay when all of them are already just as laid out.
    */
   readonly kept?:
-    | { readonly what: 'ranges' | 'files'; locationOf(file: SourceFile): string | undefined }
+    | {
+        readonly what: 'ranges' | 'files';
+        locationOf(file: SourceFile): string | undefined;
+        /** Whether a source file has these bytes there. */
+        holds(file: SourceFile, byteOffset: number, bytes: Uint8Array): boolean;
+      }
     | undefined;
 }
 
@@ -46,6 +51,10 @@ export interface PlacedRuns {
   readonly written: readonly PlacedRun[];
   /** Where the payload number `index` of the list is. */
   placeOf(index: number): { readonly file: string; readonly byteOffset: number };
+  /** Payloads that share the bytes of an earlier one. */
+  readonly aliases: number;
+  /** Bytes of all payloads, shared ones once. */
+  readonly valueBytes: number;
   readonly warnings: readonly string[];
 }
 
@@ -89,7 +98,8 @@ function isThere(first: string, files: readonly LaidFile[], { kept }: DataFileOp
     const source = file.runs[0] && sourceOf(file.runs[0].run);
     const location = source && kept.locationOf(source);
     const isNamed =
-      location !== undefined && posix.normalize(location) === seriesName(first, index);
+      location !== undefined &&
+      posix.normalize(location) === seriesName(first, index, files.length);
     return isNamed && isSourceAsItIs(file);
   });
 }
@@ -138,12 +148,14 @@ export function placeRuns(list: RunList, options: DataFileOptions): PlacedRuns {
     const isUsed = (name: string) => isTaken(name) || files.some((file) => file.name === name);
     const first = stays
       ? wanted
-      : freshName(wanted, (name) => laid.some((_, index) => isUsed(seriesName(name, index))));
+      : freshName(wanted, (name) =>
+          laid.some((_, index) => isUsed(seriesName(name, index, laid.length))),
+        );
     if (first !== wanted && layout.dataName !== undefined) {
       warnings.push(`${wanted} is taken; the data goes to ${first}`);
     }
     laid.forEach(({ byteLength, runs: members }, index) => {
-      const file = seriesName(first, index);
+      const file = seriesName(first, index, laid.length);
       if (!stays) files.push({ name: file, byteLength });
       for (const { run, byteOffset } of members) {
         const place = { run, file, byteOffset };
@@ -161,6 +173,8 @@ export function placeRuns(list: RunList, options: DataFileOptions): PlacedRuns {
       if (part === undefined || place === undefined) throw new RangeError(`no payload ${index}`);
       return { file: place.file, byteOffset: place.byteOffset + part.byteOffset };
     },
+    aliases: list.parts.length - list.runs.length,
+    valueBytes: list.runs.reduce((sum, run) => sum + run.byteLength, 0),
     warnings,
   };
 }

@@ -20,6 +20,8 @@ import {
   placeRuns,
 } from './placed-runs.ts';
 import { collectRuns, type PayloadData, payloadLength, type TensorPayload } from './runs.ts';
+import { isSafetensorsName } from './safetensors.ts';
+import { placeSafetensors } from './safetensors-runs.ts';
 import { clearReference, refersTo, setExternal, setInline } from './tensor-fields.ts';
 
 /** How the output is laid out. */
@@ -167,12 +169,17 @@ function isInPlace({ proto }: Tensor, placement: Placement): boolean {
 export function placeTensors(model: Model, options: PlanOptions): Placing {
   const tensors = [...model.tensors()];
   const homes = chooseHomes(tensors, options);
-  const external = homes.flatMap((home, index) =>
-    home.kind === 'external' ? [{ data: home.data, tensor: tensors[index]?.name ?? '' }] : [],
-  );
-  const list = collectRuns(external);
-  const placed = placeRuns(list, options);
-  let valueBytes = list.runs.reduce((sum, run) => sum + run.byteLength, 0);
+  const external = homes.flatMap((home, index) => {
+    if (home.kind !== 'external') return [];
+    const { name, tensor } = tensors[index] as NamedTensor;
+    return [{ data: home.data, tensor: name, described: tensor }];
+  });
+  // The name decides: what is called like safetensors is written so, and nothing else.
+  const dataName = options.dataNameOf?.(undefined) ?? '';
+  const placed = isSafetensorsName(dataName)
+    ? placeSafetensors(external, dataName, options)
+    : placeRuns(collectRuns(external), options);
+  let { valueBytes } = placed;
   let nextPart = 0;
   const planned = tensors.map(({ name, tensor }, index): PlannedTensor => {
     const { kind } = homes[index] as Home;
@@ -190,7 +197,7 @@ export function placeTensors(model: Model, options: PlanOptions): Placing {
     tensors: planned,
     dataFiles: placed.files,
     dataWrites: placed.written.map(writeOf),
-    aliases: external.length - list.runs.length,
+    aliases: placed.aliases,
     valueBytes,
     movesBytes:
       placed.files.length > 0 ||

@@ -13,6 +13,8 @@ import { syncDirectory } from './disk.ts';
 import { isBeneath } from './location.ts';
 import { type OpenedModel, openModel } from './open-model.ts';
 import type { SavePlan } from './plan.ts';
+import { isSafetensorsName } from './safetensors.ts';
+import { isOwnSafetensors } from './safetensors-header.ts';
 
 /** An old data file. */
 export interface ReplacedFile {
@@ -132,7 +134,12 @@ export function replacedData(opened: OpenedModel, modelPath: string, plan: SaveP
     const stay = (reason: string) => {
       staying.set(reason, [...(staying.get(reason) ?? []), location]);
     };
-    if (!isNamedLikeData(location)) {
+    if (isSafetensorsName(location)) {
+      if (!isOwnSafetensors(file)) {
+        stay('it may be a checkpoint that others load; remove it yourself');
+        continue;
+      }
+    } else if (!isNamedLikeData(location)) {
       stay('it is not called like a data file; remove it yourself');
       continue;
     }

@@ -10,6 +10,7 @@ import { type OutputTarget, outputModelName } from '../external-data/output.ts';
 import { type PlanOptions, placeTensors, planSave, type SavePlan } from '../external-data/plan.ts';
 import { replacedData } from '../external-data/replaced-data.ts';
 import type { SourceFile } from '../model/tensor-data.ts';
+import { fileReader } from '../proto/file-reader.ts';
 import { dataNames } from './data-names.ts';
 import { unshareEmbedded } from './embedded-aliases.ts';
 
@@ -44,6 +45,12 @@ export function modelNameOf({ target, modelPath }: OutputRequest): string {
   return target === undefined ? basename(modelPath) : outputModelName(target, modelPath);
 }
 
+function holds({ fd, byteLength, path }: SourceFile, byteOffset: number, bytes: Uint8Array) {
+  const isInside = byteOffset + bytes.length <= byteLength;
+  const found = isInside && fileReader(fd, byteLength, path).read(byteOffset, bytes.length);
+  return found !== false && Buffer.compare(found, bytes) === 0;
+}
+
 function planOptions(request: OutputRequest, isTaken: (name: string) => boolean): PlanOptions {
   const { opened, modelPath, inPlace, layout } = request;
   const modelName = modelNameOf(request);
@@ -55,7 +62,9 @@ function planOptions(request: OutputRequest, isTaken: (name: string) => boolean)
     dataNameOf: dataNames(opened, basename(modelPath), modelName, layout),
     isTaken,
     layout: layout ?? {},
-    kept: inPlace ? { what: layout === undefined ? 'ranges' : 'files', locationOf } : undefined,
+    kept: inPlace
+      ? { what: layout === undefined ? 'ranges' : 'files', locationOf, holds }
+      : undefined,
   };
 }
 

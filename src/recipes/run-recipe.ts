@@ -11,6 +11,8 @@ import { resolveModelPath } from '../external-data/model-path.ts';
 import { type OpenedModel, openModel } from '../external-data/open-model.ts';
 import { checkOutput } from '../external-data/output.ts';
 import type { SavePlan } from '../external-data/plan.ts';
+import { isSafetensorsName } from '../external-data/safetensors.ts';
+import { headerByteLength } from '../external-data/safetensors-header.ts';
 import type { StreamOptions } from '../external-data/write.ts';
 import { UsedBytes } from '../model/used-bytes.ts';
 import { DEFAULT_MEMORY_BYTES } from '../stream/budget.ts';
@@ -65,14 +67,19 @@ async function loadSteps(recipe: Recipe): Promise<RunSteps> {
 }
 
 /** Bytes of the model's data files that no tensor of the output refers to any more. */
-function deadBytes({ files }: OpenedModel, { tensors }: Written['plan']): number {
+function deadBytes({ files, locations }: OpenedModel, { tensors }: Written['plan']): number {
   const data = files.files.filter((file) => file !== files.model);
   const uses = new UsedBytes();
   for (const { tensor, placement } of tensors) {
     if (placement.kind === 'external') uses.add(tensor);
   }
   const used = uses.byFile();
-  return data.reduce((sum, file) => sum + file.byteLength - (used.get(file)?.distinct ?? 0), 0);
+  return data.reduce((sum, file) => {
+    const alive = used.get(file)?.distinct ?? 0;
+    // A file in use needs its header.
+    const isSafetensors = alive > 0 && isSafetensorsName(locations.get(file) ?? '');
+    return sum + file.byteLength - alive - (isSafetensors ? headerByteLength(file) : 0);
+  }, 0);
 }
 
 /**

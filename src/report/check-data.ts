@@ -5,11 +5,13 @@ import { FormatError } from '../errors.ts';
 import { hasTwoDots } from '../external-data/location.ts';
 import { checkRange, type OpenedFiles } from '../external-data/open-files.ts';
 import { checkExternalType, parseExternalReference, quoted } from '../external-data/reference.ts';
+import { isSafetensorsName } from '../external-data/safetensors.ts';
 import { checkTensorBytes } from '../model/tensor.ts';
 import type { FileRange, SourceFile } from '../model/tensor-data.ts';
 import type { DecodedModel } from '../proto/codec.ts';
 import type { onnx } from '../proto/onnx.js';
 import { checkRanges, type RangeSums } from './check-ranges.ts';
+import { SafetensorsCheck } from './check-safetensors.ts';
 import { checkSparse } from './check-sparse.ts';
 import { checkTensor, findingOf, type ShapedTensor } from './check-tensor.ts';
 import { checkMetadata } from './check-values.ts';
@@ -37,6 +39,7 @@ class DataCheck {
   readonly sources = new TensorSources();
   readonly ranges = new TensorRanges();
   readonly locations = new Map<SourceFile, string>();
+  readonly safetensors: SafetensorsCheck;
   readonly #decoded: DecodedModel;
   readonly #files: OpenedFiles;
   readonly #wire: WireCheck;
@@ -49,6 +52,7 @@ class DataCheck {
     this.#files = files;
     this.#wire = wire;
     this.#findings = findings;
+    this.safetensors = new SafetensorsCheck(findings);
   }
 
   check(placed: PlacedTensor): void {
@@ -82,12 +86,9 @@ class DataCheck {
     checkSparse(decoded, isInitializer, isInMemory, where, this.#findings);
   }
 
-  #external(
-    tensor: onnx.ITensorProto,
-    { dtype, dims }: ShapedTensor,
-    where: TensorPlace,
-  ): TensorSourceCode {
+  #external(tensor: onnx.ITensorProto, shaped: ShapedTensor, where: TensorPlace): TensorSourceCode {
     const findings = this.#findings;
+    const { dtype, dims } = shaped;
     const reference = findingOf(findings, where, () => {
       checkExternalType(dtype, '');
       const entries = tensor.externalData ?? [];
@@ -124,7 +125,9 @@ class DataCheck {
       findings.add('error', 'external-bounds', where, message);
     }
     findingOf(findings, where, () => checkTensorBytes('', dtype, dims, byteLength));
-    return this.#add({ file, byteOffset, byteLength }, where);
+    const range = { file, byteOffset, byteLength };
+    if (isSafetensorsName(location)) this.safetensors.check(range, shaped, where);
+    return this.#add(range, where);
   }
 
   /** The file of a location. One that is not there is looked for once. */
@@ -153,7 +156,9 @@ export function checkData(
   const { tape, model } = decoded;
   const check = new DataCheck(decoded, files, wire, findings);
   for (const placed of tensorPlaces(model, tape)) check.check(placed);
-  const { sources, ranges, locations } = check;
-  const sums = checkRanges(ranges, files.model, (id) => tape.names.peek(id), findings);
+  const { sources, ranges, locations, safetensors } = check;
+  const nameOf = (id: number) => tape.names.peek(id);
+  const dataStart = (file: SourceFile) => safetensors.dataStart(file);
+  const sums = checkRanges(ranges, files.model, nameOf, findings, dataStart);
   return { sources, ranges, locations, ...sums };
 }

@@ -44,6 +44,7 @@ class RangeCheck {
     model: SourceFile,
     nameOf: (id: number) => string,
     findings: Findings,
+    dataStart: (file: SourceFile) => number,
   ) {
     this.#ranges = ranges;
     this.#model = model;
@@ -52,7 +53,7 @@ class RangeCheck {
     let progress: Progress | undefined;
     let previous: number | undefined;
     for (const index of ranges.inFileOrder()) {
-      const { file, byteLength } = ranges.range(index);
+      const { file, byteOffset, byteLength } = ranges.range(index);
       if (byteLength === 0) continue;
       if (previous !== undefined && ranges.isSame(previous, index)) {
         this.aliases++;
@@ -60,7 +61,8 @@ class RangeCheck {
       }
       if (progress?.file !== file) {
         this.#finish(progress);
-        progress = { file, end: 0, furthest: index, unused: 0, largestGap: 0 };
+        const end = Math.min(dataStart(file), byteOffset);
+        progress = { file, end, furthest: index, unused: 0, largestGap: 0 };
       }
       this.#advance(progress, index);
       previous = index;
@@ -121,13 +123,15 @@ function addGap(progress: Progress, until: number): void {
  * share bytes.
  * @param model the `.onnx`, where bytes outside of ranges are the graph
  * @param nameOf the name with this number
+ * @param dataStart where data begins in a file that has something else before it
  */
 export function checkRanges(
   ranges: TensorRanges,
   model: SourceFile,
   nameOf: (id: number) => string,
   findings: Findings,
+  dataStart: (file: SourceFile) => number = () => 0,
 ): RangeSums {
-  const { aliases, byteLength } = new RangeCheck(ranges, model, nameOf, findings);
+  const { aliases, byteLength } = new RangeCheck(ranges, model, nameOf, findings, dataStart);
   return { aliases, byteLength };
 }

@@ -45,6 +45,8 @@ export type FindingCode =
   | 'external-overlap'
   | 'external-alignment'
   | 'external-unused'
+  | 'safetensors-header'
+  | 'safetensors-entry'
   | 'digest-model'
   | 'digest-changed'
   | 'digest-missing'

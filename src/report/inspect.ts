@@ -93,7 +93,7 @@ export class Inspection implements Disposable {
     const { weights } = totals;
     const external = files
       .filter((file) => file.path !== openFiles.model.path)
-      .reduce((sum, file) => sum + file.aliveBytes, 0);
+      .reduce((sum, file) => sum + file.aliveBytes - file.headerBytes, 0);
     const tensorBytes = types.reduce((sum, use) => sum + use.byteLength, 0);
     const inputs = model.graph.inputs.map((value) => value.name);
     const outputs = model.graph.outputs.map((value) => value.name);

@@ -3,6 +3,8 @@
 import { WeightCount } from '../anatomy/weight-count.ts';
 import { dtypeLabel } from '../dtypes.ts';
 import type { OpenedModel } from '../external-data/open-model.ts';
+import { isSafetensorsName } from '../external-data/safetensors.ts';
+import { headerByteLength } from '../external-data/safetensors-header.ts';
 import type { Model } from '../model/model.ts';
 import { UsedBytes } from '../model/used-bytes.ts';
 
@@ -10,8 +12,10 @@ import { UsedBytes } from '../model/used-bytes.ts';
 export interface FileUse {
   readonly path: string;
   readonly byteLength: number;
-  /** Bytes that tensors refer to; for the `.onnx` all of it. */
+  /** Bytes that tensors refer to, and the header of safetensors; for the `.onnx` all of it. */
   readonly aliveBytes: number;
+  /** Of these, the header of safetensors, else 0. */
+  readonly headerBytes: number;
   /** Bytes no tensor refers to, padding included. */
   readonly deadBytes: number;
   /** Bytes that would come on top if no two tensors shared any. */
@@ -56,13 +60,17 @@ export class TensorTotals {
 }
 
 /** How the bytes of each file are used. */
-export function fileUses({ files }: OpenedModel, used: UsedBytes): FileUse[] {
+export function fileUses({ files, locations }: OpenedModel, used: UsedBytes): FileUse[] {
   const use = used.byFile();
   return files.files.map((file) => {
     const { path, byteLength } = file;
     const { distinct, referred } = use.get(file) ?? { distinct: 0, referred: 0 };
-    const aliveBytes = file === files.model ? byteLength : distinct;
-    const deadBytes = byteLength - aliveBytes;
-    return { path, byteLength, aliveBytes, deadBytes, aliasedBytes: referred - distinct };
+    const hasHeader = distinct > 0 && isSafetensorsName(locations.get(file) ?? '');
+    const headerBytes = hasHeader ? headerByteLength(file) : 0;
+    const aliveBytes = file === files.model ? byteLength : distinct + headerBytes;
+    // Ranges may reach into the header of a file that is damaged.
+    const deadBytes = Math.max(0, byteLength - aliveBytes);
+    const aliasedBytes = referred - distinct;
+    return { path, byteLength, aliveBytes, headerBytes, deadBytes, aliasedBytes };
   });
 }

@@ -17,6 +17,9 @@ describe('checkLayout', () => {
     { dataName: '{model}.onnx_data', align: 2 ** 30 },
     { dataName: '{model}-{model}' },
     { dataName: 'Gewichte für alle.daten' },
+    { dataFormat: 'raw', dataName: 'w.bin' },
+    { dataFormat: 'safetensors', dataName: '{model}.safetensors' },
+    { dataName: '{model}.SafeTensors' },
   ])('accepts %j', (layout) => {
     expect(() => checkLayout(layout)).not.toThrow();
   });
@@ -24,6 +27,20 @@ describe('checkLayout', () => {
   it.each<[Layout, string]>([
     [{ embed: true, dataName: 'x' }, 'embed and data name exclude each other'],
     [{ embed: true, inlineBelow: 0 }, 'embed and inline below exclude each other'],
+    [{ embed: true, dataFormat: 'raw' }, 'embed and data format exclude each other'],
+    [
+      { dataFormat: 'raw', dataName: 'w.safetensors' },
+      'data name "w.safetensors" does not fit the data format raw',
+    ],
+    [
+      { dataFormat: 'safetensors', dataName: 'w.bin' },
+      'data name "w.bin" does not fit the data format safetensors',
+    ],
+    [{ dataFormat: 'gguf' as 'raw' }, 'data format is "gguf"'],
+    [
+      { dataName: `${'x'.repeat(230)}.safetensors` },
+      `data name "${'x'.repeat(230)}.safetensors" is longer than 240 bytes`,
+    ],
     [{ align: 0 }, 'align is 0'],
     [{ align: 3 }, 'align is 3'],
     [{ align: 0.5 }, 'align is 0.5'],
@@ -53,12 +70,19 @@ describe('checkLayout', () => {
 
 it('names data files after the model, numbered as transformers.js counts', () => {
   const name = expandDataName('{model}.onnx_data', 'model_q4.onnx');
-  expect([0, 1, 2].map((index) => seriesName(name, index))).toEqual([
+  expect([0, 1, 2].map((index) => seriesName(name, index, 3))).toEqual([
     'model_q4.onnx_data',
     'model_q4.onnx_data_1',
     'model_q4.onnx_data_2',
   ]);
   expect(() => expandDataName('{model}', `${'x'.repeat(253)}.onnx`)).toThrow(UsageError);
+});
+
+it('numbers safetensors as Hugging Face does, all of them or none', () => {
+  const names = (count: number) =>
+    Array.from({ length: count }, (_, index) => seriesName('a.b.safetensors', index, count));
+  expect(names(1)).toEqual(['a.b.safetensors']);
+  expect(names(2)).toEqual(['a.b-00001-of-00002.safetensors', 'a.b-00002-of-00002.safetensors']);
 });
 
 it('aligns to pages from 1 MiB and to cache lines below, or to what is asked for', () => {

@@ -61,6 +61,7 @@ describe('a model of two tables', () => {
       path: `${path}.data`,
       byteLength: 25_576,
       aliveBytes: 24_576,
+      headerBytes: 0,
       deadBytes: 1000,
       aliasedBytes: 0,
     });

@@ -88,6 +88,10 @@ export const COMMANDS = [
         ],
         says: 'Several files, named as transformers.js expects:',
       },
+      {
+        args: ['repack', 'austen', '-o', 'tensors', '--data-format', 'safetensors'],
+        says: 'A data file that the safetensors library reads too:',
+      },
     ],
   },
   {

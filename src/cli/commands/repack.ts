@@ -1,11 +1,13 @@
 /** `onnx-lathe repack <model>`: the same tensors, laid out anew. */
 
+import type { DataFormat } from '../../external-data/layout.ts';
 import type { WriteFlags } from '../program.ts';
 import { runWriteCommand } from './write-command.ts';
 
 /** Flags of `repack`: those of every writing command, and the layout. */
 export interface RepackFlags extends WriteFlags {
   readonly embed?: boolean;
+  readonly dataFormat?: DataFormat;
   readonly dataName?: string;
   readonly maxFileSize?: number;
   readonly align?: number;
@@ -13,7 +15,7 @@ export interface RepackFlags extends WriteFlags {
 }
 
 export function repackCommand(model: string, flags: RepackFlags): Promise<number> {
-  const { embed, dataName, maxFileSize, align, inlineBelow } = flags;
-  const layout = { embed, dataName, maxFileSize, align, inlineBelow };
+  const { embed, dataFormat, dataName, maxFileSize, align, inlineBelow } = flags;
+  const layout = { embed, dataFormat, dataName, maxFileSize, align, inlineBelow };
   return runWriteCommand(model, { name: 'repack', steps: [], layout }, flags);
 }
