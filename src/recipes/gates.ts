@@ -8,6 +8,7 @@ import { fileReader } from '../proto/file-reader.ts';
 import { type ProgramResult, runProgram } from '../stream/executor.ts';
 import { ProgramBuilder } from '../stream/program-builder.ts';
 import type {
+  ByteSource,
   Comparison,
   EncodingCheck,
   FloatTable,
@@ -15,7 +16,7 @@ import type {
   StoredTable,
 } from '../surgeries/gates.ts';
 import { comparePacked, type PackedRows } from '../surgeries/packed-rows.ts';
-import { findEqualRanges } from './equal-ranges.ts';
+import { findEqualSources } from './equal-sources.ts';
 import { compareCorners } from './table-corner.ts';
 
 function sameRange(a: FileRange, b: FileRange): boolean {
@@ -87,8 +88,8 @@ export class StreamingGates implements Gates {
     return { compared: fold.compared, different: fold.different, first };
   }
 
-  findEqual(groups: readonly (readonly FileRange[])[]): Promise<number[][]> {
-    return findEqualRanges(groups, {
+  findEqual(groups: readonly (readonly ByteSource[])[]): Promise<number[][]> {
+    return findEqualSources(groups, {
       options: this.#options,
       run: (builder) => this.#run(builder),
       countBytes: (bytes) => {

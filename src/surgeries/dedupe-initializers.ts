@@ -97,11 +97,16 @@ class Merge {
       this.changes.push({ node, what: `is "${twin.name}" now (${size})` });
       return true;
     }
-    const { data } = first.tensor;
-    if (sameData(tensor.data, data)) return false;
-    if (isExternal(tensor.proto) && (tensor.byteLength ?? 0) > LARGEST_SHAPE) {
+    // A value in typed fields is in its message, where no other finds it.
+    const sharer = kept.find(
+      (other) => other.tensor !== undefined && other.tensor.data.kind !== 'proto',
+    );
+    const data = sharer?.tensor?.data;
+    if (data !== undefined && sameData(tensor.data, data)) return false;
+    const canShare = isExternal(tensor.proto) && (tensor.byteLength ?? 0) > LARGEST_SHAPE;
+    if (sharer !== undefined && data !== undefined && canShare) {
       value.tensor = new Tensor(tensor.proto, tensor.dtype, tensor.dims, data);
-      this.changes.push({ node, what: `shares the bytes of "${first.name}" (${size})` });
+      this.changes.push({ node, what: `shares the bytes of "${sharer.name}" (${size})` });
       return false;
     }
     const isAlike = sameShape(first.tensor, tensor);

@@ -5,8 +5,7 @@ import { groupBy } from '../model/groups.ts';
 import type { Model } from '../model/model.ts';
 import type { Tensor } from '../model/tensor.ts';
 import { bytesInMemory } from '../model/tensor-bytes.ts';
-import type { FileRange } from '../model/tensor-data.ts';
-import type { Gates } from './gates.ts';
+import type { ByteSource, Gates } from './gates.ts';
 
 /** An initializer, and its place in the order of the file. */
 export interface StoredTensor {
@@ -62,13 +61,25 @@ class ByteNames {
   }
 }
 
-function rangeOfBundle([first]: readonly StoredTensor[]): FileRange | undefined {
-  return first?.tensor.data.kind === 'range' ? first.tensor.data : undefined;
+/** Tensors that hold the same bytes, and where those are. */
+interface Bundle {
+  readonly entries: StoredTensor[];
+  readonly source: ByteSource;
+}
+
+/** What of a group the gates must compare: what is in memory was compared, but not with files. */
+function toCompare(group: readonly StoredTensor[][]): Bundle[] {
+  if (!group.some(([first]) => first?.tensor.data.kind === 'range')) return [];
+  return group.flatMap((entries) => {
+    const { data } = entries[0]?.tensor ?? {};
+    const source = data?.kind === 'range' ? data : entries[0] && bytesInMemory(entries[0].tensor);
+    return source === undefined ? [] : [{ entries, source }];
+  });
 }
 
 /**
  * Sets of two and more initializers, of all graphs, that hold the same bytes; each in file order, outer scopes first.
- * Ranges are read through the gates, and only those that could be equal.
+ * Files are read through the gates, and only what could be equal.
  */
 export async function equalTensors(
   model: Model,
@@ -79,14 +90,14 @@ export async function equalTensors(
   const groups = candidates(model, options).map((group) => [
     ...groupBy(group, ({ tensor }) => names.of(tensor)).values(),
   ]);
-  const stored = groups.map((bundles) => bundles.filter((entries) => rangeOfBundle(entries)));
+  const stored = groups.map(toCompare);
   const answers = await gates.findEqual(
-    stored.map((bundles) => bundles.flatMap((entries) => rangeOfBundle(entries) ?? [])),
+    stored.map((bundles) => bundles.map(({ source }) => source)),
   );
   stored.forEach((bundles, group) => {
-    bundles.forEach((entries, index) => {
+    bundles.forEach(({ entries }, index) => {
       const first = answers[group]?.[index] ?? index;
-      if (first !== index) bundles[first]?.push(...entries.splice(0));
+      if (first !== index) bundles[first]?.entries.push(...entries.splice(0));
     });
   });
   return groups

@@ -4,6 +4,9 @@ import type { FloatTypeCode, WeightLayout } from '../kernels/kernel.ts';
 import type { FileRange } from '../model/tensor-data.ts';
 import type { PackedRows } from './packed-rows.ts';
 
+/** Bytes of a file, or some that are in memory. */
+export type ByteSource = FileRange | Uint8Array;
+
 /** A stored float matrix of `n` rows of `k` elements; `columns` when it is stored [k, n]. */
 export interface FloatTable {
   readonly range: FileRange;
@@ -54,9 +57,9 @@ export interface Gates {
   /** Do two byte ranges of equal length hold the same bytes? With `rows`, padding within them is not compared. */
   compareRanges(a: FileRange, b: FileRange, rows?: PackedRows): Promise<Comparison>;
   /**
-   * Which ranges of a group, all of one length, hold the same bytes? Gives for each range of each group the index in
-   * its group of the first that equals it, its own where none does. Ranges that differ at once cost next to nothing.
+   * Which sources of a group, all of one length, hold the same bytes? Gives for each source of each group the index in
+   * its group of the first that equals it, its own where none does. Those that differ at once cost next to nothing.
    */
-  findEqual(groups: readonly (readonly FileRange[])[]): Promise<readonly (readonly number[])[]>;
+  findEqual(groups: readonly (readonly ByteSource[])[]): Promise<readonly (readonly number[])[]>;
   readonly bytesRead: number;
 }

@@ -61,9 +61,13 @@ it('finds exactly the equal ones, wherever they differ', async () => {
     ),
   );
   await fc.assert(
-    fc.asyncProperty(runs, runs, async (first, second) => {
+    fc.asyncProperty(runs, runs, fc.nat(2 ** 6 - 1), async (first, second, inMemory) => {
       await withRuns([...first, ...second], async ({ gates, ranges }) => {
-        const groups = [ranges.slice(0, first.length), ranges.slice(first.length)];
+        // Some of the first group are in memory.
+        const sources = first.map((bytes, index) => {
+          return (inMemory >> index) & 1 ? bytes : (ranges[index] as FileRange);
+        });
+        const groups = [sources, ranges.slice(first.length)];
         const expected = [first, second].map((group) =>
           group.map((bytes) => group.findIndex((other) => Buffer.compare(other, bytes) === 0)),
         );
@@ -97,6 +101,17 @@ it('sees a difference that no sample shows', async () => {
   });
 });
 
+it('compares what is in memory with files, and with what else is in memory', async () => {
+  const runs = [[], [9000], [9000], [9001], [9000, 9001], []].map((at) => marked(LENGTH, at));
+  await withRuns(runs, async ({ gates, ranges }) => {
+    for (const inMemory of [[0], [2, 3], [1, 5], [0, 1, 2, 3, 4, 5]]) {
+      const sources = ranges.map((range, at) => (inMemory.includes(at) ? runs[at] : range));
+      const [answer] = await gates.findEqual([sources as FileRange[]]);
+      expect(answer).toEqual([0, 1, 1, 3, 4, 0]);
+    }
+  });
+});
+
 it('asks nothing of ranges that have no counterpart, and stops when told to', async () => {
   await withRuns([marked(LENGTH, []), marked(99, [])], async ({ gates, ranges }) => {
     expect(await gates.findEqual(ranges.map((range) => [range]))).toEqual([[0], [0]]);
@@ -107,4 +122,10 @@ it('asks nothing of ranges that have no counterpart, and stops when told to', as
   const twice = [marked(LENGTH, []), marked(LENGTH, [])];
   const asking = withRuns(twice, ({ gates, ranges }) => gates.findEqual([ranges]), stopped);
   await expect(asking).rejects.toThrow(CancelledError);
+  const mixed = withRuns(
+    twice,
+    ({ gates, ranges }) => gates.findEqual([[...ranges.slice(1), ...twice]]),
+    stopped,
+  );
+  await expect(mixed).rejects.toThrow(CancelledError);
 });
