@@ -10,7 +10,8 @@ import { syncModel } from '../model/sync.ts';
 import type { Tensor } from '../model/tensor.ts';
 import type { DerivedData, FileRange, InlineData } from '../model/tensor-data.ts';
 import { type EncodedModel, encodeModel } from '../proto/codec.ts';
-import { isExternal } from '../proto/deferred.ts';
+import { isExternal, tensorHeader } from '../proto/deferred.ts';
+import type { TensorPlace } from '../proto/model-writer.ts';
 import type { onnx } from '../proto/onnx.js';
 import { INLINE_BELOW } from './layout.ts';
 import {
@@ -19,10 +20,10 @@ import {
   type PlannedFile,
   placeRuns,
 } from './placed-runs.ts';
-import { collectRuns, type PayloadData, payloadLength, type TensorPayload } from './runs.ts';
+import { collectRuns, type PayloadData, type TensorPayload } from './runs.ts';
 import { isSafetensorsName } from './safetensors.ts';
 import { placeSafetensors } from './safetensors-runs.ts';
-import { clearReference, refersTo, setExternal, setInline } from './tensor-fields.ts';
+import { entriesOf, holds, refersTo } from './tensor-fields.ts';
 
 /** How the output is laid out. */
 export interface PlanOptions extends DataFileOptions {
@@ -78,10 +79,10 @@ export interface Placing {
 export interface SavePlan extends Placing {
   /** The `.onnx` first, then the data files. */
   readonly files: readonly PlannedFile[];
-  /** What the `.onnx` consists of, with gaps where embedded payloads go. */
+  /** What the `.onnx` consists of, with gaps where payloads go. */
   readonly model: EncodedModel;
-  /** The writes of the data files, then those of the `.onnx`. */
-  readonly writes: readonly PlannedWrite[];
+  /** The payloads of those gaps. */
+  readonly payloads: ReadonlyMap<onnx.ITensorProto, TensorPayload>;
   /** Bytes of the files that are written. */
   readonly byteLength: number;
 }
@@ -213,44 +214,37 @@ export function placeTensors(model: Model, options: PlanOptions): Placing {
   };
 }
 
-/** Writes into the messages where the values are; gives the payloads that go inside the `.onnx`. */
-function setPlaces(tensors: readonly PlannedTensor[]): Map<onnx.ITensorProto, TensorPayload> {
-  const embedded = new Map<onnx.ITensorProto, TensorPayload>();
+/** What is written otherwise than the messages say: where values are now, and what goes inside the `.onnx`. */
+function changedPlaces(tensors: readonly PlannedTensor[]) {
+  const places = new Map<onnx.ITensorProto, TensorPlace>();
+  const payloads = new Map<onnx.ITensorProto, TensorPayload>();
   for (const { name, tensor, placement } of tensors) {
     const { proto, data } = tensor;
     if (placement.kind === 'external') {
-      setExternal(proto, placement);
-    } else if (data.kind === 'inline') {
-      setInline(proto, data);
-    } else if (data.kind !== 'proto') {
-      clearReference(proto);
-      embedded.set(proto, { data, tensor: name });
+      // A message that was decoded may hold other values besides.
+      const isSame = tensorHeader(proto) !== undefined && refersTo(proto, placement);
+      if (!isSame) places.set(proto, entriesOf(placement));
+    } else if (placement.kind !== 'proto' && data.kind !== 'proto') {
+      if (data.kind === 'inline' && holds(proto, data)) continue;
+      places.set(proto, placement.byteLength);
+      payloads.set(proto, { data, tensor: name });
     }
   }
-  return embedded;
+  return { places, payloads };
 }
 
 /**
- * Plans the output of a model after its surgeries. Writes the new references into `model.proto`, reads no file; can
- * be asked again with other options.
+ * Plans the output of a model after its surgeries. Brings `model.proto` up to date, but for the places of values,
+ * which are those of the plan; reads no file; can be asked again with other options.
  * Throws a PreconditionError when everything is to go inside one `.onnx` of 2 GiB or more, or the layout asks for
  * too many data files.
  */
 export function planSave(model: Model, options: PlanOptions): SavePlan {
   syncModel(model);
   const placing = placeTensors(model, options);
-  const embedded = setPlaces(placing.tensors);
-  const payloads = new Map<onnx.ITensorProto, number>();
-  for (const [proto, { data }] of embedded) payloads.set(proto, payloadLength(data));
-  const encoded = encodeModel(model.proto, payloads);
-  const writes = [...placing.dataWrites];
-  for (const segment of encoded.segments) {
-    if (segment.kind === 'bytes') continue;
-    const { tensor: proto, byteOffset, byteLength } = segment;
-    const payload = embedded.get(proto);
-    if (payload) writes.push({ file: options.modelName, byteOffset, byteLength, ...payload });
-  }
+  const { places, payloads } = changedPlaces(placing.tensors);
+  const encoded = encodeModel(model.proto, places);
   const files = [{ name: options.modelName, byteLength: encoded.byteLength }, ...placing.dataFiles];
   const byteLength = files.reduce((sum, file) => sum + file.byteLength, 0);
-  return { ...placing, files, model: encoded, writes, byteLength };
+  return { ...placing, files, model: encoded, payloads, byteLength };
 }

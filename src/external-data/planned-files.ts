@@ -52,10 +52,10 @@ function shareStretches(target: OutputFile, stretches: readonly SharedStretch[])
   return shared;
 }
 
-/** The writes of each file. */
+/** The writes of each data file. */
 function writesByFile(plan: SavePlan): Map<string, PlannedWrite[]> {
   const byFile = new Map<string, PlannedWrite[]>();
-  for (const write of plan.writes) {
+  for (const write of plan.dataWrites) {
     const list = byFile.get(write.file);
     if (list === undefined) byFile.set(write.file, [write]);
     else list.push(write);

@@ -1,4 +1,4 @@
-/** The fields of a TensorProto that say where its value is. Reading and rewriting what is there decodes nothing. Pure. */
+/** The fields of a TensorProto that say where its value is. Reading them decodes nothing. Pure. */
 
 import type { InlineData } from '../model/tensor-data.ts';
 import { isExternal, tensorHeader } from '../proto/deferred.ts';
@@ -13,7 +13,8 @@ export interface ExternalPlace {
   readonly byteLength: number;
 }
 
-function entriesOf({ file, byteOffset, byteLength }: ExternalPlace): ExternalEntry[] {
+/** How a TensorProto refers to external data. */
+export function entriesOf({ file, byteOffset, byteLength }: ExternalPlace): ExternalEntry[] {
   return formatExternalReference({ location: file, byteOffset, byteLength });
 }
 
@@ -33,32 +34,14 @@ export function refersTo(proto: onnx.ITensorProto, place: ExternalPlace): boolea
   return areEqual(header?.externalData ?? proto.externalData ?? [], entriesOf(place));
 }
 
-/** Makes the value one that the message itself holds. */
-export function clearReference(proto: onnx.ITensorProto): void {
-  if (!isExternal(proto)) return;
-  proto.dataLocation = null;
-  proto.externalData = null;
-}
-
-/** Puts small bytes into the message. */
-export function setInline(proto: onnx.ITensorProto, data: InlineData): void {
-  // A value that is where it came from stays there, undecoded: its bytes are a view of the message's.
-  const present = tensorHeader(proto)?.rawData();
+/** Whether the message itself has these bytes as its value, so that it can stay as it is. */
+export function holds(proto: onnx.ITensorProto, data: InlineData): boolean {
+  if (isExternal(proto)) return false;
+  const present = tensorHeader(proto)?.rawData() ?? proto.rawData;
   const { buffer, byteOffset, byteLength } = data.bytes;
-  if (present?.buffer === buffer && present.byteOffset === byteOffset) {
-    if (present.byteLength === byteLength) return;
-  }
-  clearReference(proto);
-  if (proto.rawData !== data.bytes) proto.rawData = data.bytes;
-}
-
-/** Makes the value external data. */
-export function setExternal(proto: onnx.ITensorProto, place: ExternalPlace): void {
-  const entries = entriesOf(place);
-  if (areEqual(tensorHeader(proto)?.externalData ?? [], entries)) return;
-  proto.rawData = null;
-  proto.floatData = null;
-  proto.doubleData = null;
-  proto.dataLocation = EXTERNAL;
-  proto.externalData = entries;
+  return (
+    present?.buffer === buffer &&
+    present.byteOffset === byteOffset &&
+    present.byteLength === byteLength
+  );
 }

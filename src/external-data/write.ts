@@ -103,6 +103,26 @@ function nonFiniteError(
   );
 }
 
+/** Writes the `.onnx` but for the payloads in it; adds those to `writes`. Returns how many bytes it has written. */
+function writeGraph(plan: SavePlan, { files }: PlannedFiles, writes: PlannedWrite[]): number {
+  const name = plan.files[0]?.name ?? '';
+  const file = files.get(name);
+  if (file === undefined) throw new Error('a plan without a model file');
+  let written = 0;
+  plan.model.writeTo({
+    bytes(bytes, byteOffset) {
+      writeBytes(file, bytes, byteOffset);
+      written += bytes.byteLength;
+    },
+    payload(tensor, byteOffset, byteLength) {
+      const payload = plan.payloads.get(tensor);
+      if (payload === undefined) throw new Error(`a gap in ${name} that nothing fills`);
+      writes.push({ file: name, byteOffset, byteLength, ...payload });
+    },
+  });
+  return written;
+}
+
 /** What a write moved. */
 export interface WriteResult {
   readonly bytesRead: number;
@@ -129,7 +149,9 @@ export async function writePlan(
   const { files, sharedBytes } = created;
   try {
     const builder = new ProgramBuilder(options);
-    const names = addWrites(builder, plan.writes, created);
+    const writes = [...plan.dataWrites];
+    const graphBytes = writeGraph(plan, created, writes);
+    const names = addWrites(builder, writes, created);
     const result = await runProgram(builder.finish(), {
       threads: options.threads,
       io: options.io,
@@ -137,14 +159,6 @@ export async function writePlan(
       ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
     });
     if (result.nonFinite !== undefined) throw nonFiniteError(result.nonFinite, names);
-    const model = plan.files[0] && files.get(plan.files[0].name);
-    if (model === undefined) throw new Error('a plan without a model file');
-    let graphBytes = 0;
-    for (const segment of plan.model.segments) {
-      if (segment.kind === 'payload') continue;
-      writeBytes(model, segment.bytes, segment.byteOffset);
-      graphBytes += segment.bytes.byteLength;
-    }
     const bytesWritten = result.bytesWritten + graphBytes;
     return { bytesRead: result.bytesRead, bytesWritten, sharedBytes };
   } finally {

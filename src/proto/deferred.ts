@@ -18,7 +18,7 @@ import { onnx } from './onnx.js';
 import { LosslessReader } from './strings.ts';
 
 /** The functions that pbjs generates for a message type. */
-interface Codec<Message extends object> {
+export interface Codec<Message extends object> {
   new (): Message;
   encode(message: Message, writer?: protobuf.Writer, depth?: number): protobuf.Writer;
   /** `target` is the message that a second occurrence of a singular field is merged into. */

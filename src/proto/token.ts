@@ -73,14 +73,3 @@ export function isToken(field: PayloadField, bytes: Uint8Array): boolean {
     bytes.length === tokenByteLength(field) && processPrefix.compare(bytes, 0, PREFIX_BYTES) === 0
   );
 }
-
-/** Field of `tensor` that holds a token of any scan of this process. */
-export function tokenField(tensor: onnx.ITensorProto): PayloadField | undefined {
-  for (const [field, bytes] of candidates(tensor)) if (isToken(field, bytes)) return field;
-  return undefined;
-}
-
-/** True when `bytes` may contain a token; false is certain. */
-export function mayContainToken(bytes: Uint8Array): boolean {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes(processPrefix);
-}

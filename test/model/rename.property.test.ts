@@ -4,8 +4,9 @@ import { Model } from '../../src/model/model.ts';
 import { renameValues, takenNames } from '../../src/model/rename.ts';
 import { syncModel } from '../../src/model/sync.ts';
 import type { Value } from '../../src/model/value.ts';
-import { decodeModel, encodeModel } from '../../src/proto/codec.ts';
+import { decodeModel } from '../../src/proto/codec.ts';
 import { onnx } from '../../src/proto/onnx.js';
+import { bytesOf } from '../proto/payloads.ts';
 
 /** A node: what it reads, as indices into what is defined before it, and the nodes of its body. */
 interface Shape {
@@ -78,11 +79,7 @@ function readerOf(bytes: Buffer): Parameters<typeof decodeModel>[0] {
 }
 
 function encoded(model: Model): Buffer {
-  return Buffer.concat(
-    encodeModel(syncModel(model), new Map()).segments.map((part) =>
-      'bytes' in part ? part.bytes : Buffer.alloc(0),
-    ),
-  );
+  return Buffer.from(bytesOf(syncModel(model)));
 }
 
 it('is the model that has the names from the start, and is undone by the opposite', () => {

@@ -5,8 +5,8 @@ import type { Model } from '../../src/model/model.ts';
 import { renameValues, takenNames } from '../../src/model/rename.ts';
 import { syncModel } from '../../src/model/sync.ts';
 import type { Value } from '../../src/model/value.ts';
-import { encodeModel } from '../../src/proto/codec.ts';
 import type { onnx } from '../../src/proto/onnx.js';
+import { bytesOf } from '../proto/payloads.ts';
 import { writeModel } from '../support/model-builder.ts';
 import { useScratchDirectory } from '../support/scratch-directory.ts';
 
@@ -29,8 +29,7 @@ function write({ text, edit }: Described): string {
 function changed(described: Described, change: (model: Model) => void): Buffer {
   using opened = openModel(write(described));
   change(opened.model);
-  const { segments } = encodeModel(syncModel(opened.model), new Map());
-  return Buffer.concat(segments.map((part) => ('bytes' in part ? part.bytes : Buffer.alloc(0))));
+  return Buffer.from(bytesOf(syncModel(opened.model)));
 }
 
 function valueNamed(model: Model, name: string): Value {

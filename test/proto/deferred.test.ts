@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { FormatError } from '../../src/errors.ts';
-import { decodeModel, encodeModel } from '../../src/proto/codec.ts';
+import { decodeModel } from '../../src/proto/codec.ts';
 import {
   infoName,
   isExternal,
@@ -11,15 +11,13 @@ import {
   tensorName,
 } from '../../src/proto/deferred.ts';
 import { memoryReader } from '../../src/proto/wire.ts';
+import { bytesOf } from './payloads.ts';
 import { field, intField, varint } from './wire-builder.ts';
 
 function decodeGraph(graph: number[]) {
   const bytes = Uint8Array.from(field(7, graph));
   const { model, tape } = decodeModel(memoryReader(bytes), 'test.onnx');
-  const encode = () => {
-    const [segment] = encodeModel(model, new Map()).segments;
-    return segment?.kind === 'bytes' ? [...segment.bytes] : [];
-  };
+  const encode = () => [...bytesOf(model)];
   return { bytes: [...bytes], graph: model.graph ?? {}, tape, encode };
 }
 

@@ -1,6 +1,6 @@
 /** What a caller of the codec does with payloads: find the tensors, and copy their bytes to the new file. */
 
-import type { DecodedModel, EncodedModel } from '../../src/proto/codec.ts';
+import { type DecodedModel, type EncodedModel, encodeModel } from '../../src/proto/codec.ts';
 import type { onnx } from '../../src/proto/onnx.js';
 import type { ByteReader } from '../../src/proto/wire.ts';
 
@@ -49,6 +49,42 @@ export function elidedPayloads(decoded: DecodedModel): Map<onnx.ITensorProto, nu
   return byteLengths;
 }
 
+/** A stretch of a serialized model: bytes, or the place of a payload. */
+export type Segment =
+  | { readonly kind: 'bytes'; readonly byteOffset: number; readonly bytes: Uint8Array }
+  | {
+      readonly kind: 'payload';
+      readonly byteOffset: number;
+      readonly byteLength: number;
+      readonly tensor: onnx.ITensorProto;
+    };
+
+/** What a serialized model consists of; bytes that follow one another are one segment. */
+export function segmentsOf(encoded: EncodedModel): Segment[] {
+  const segments: Segment[] = [];
+  encoded.writeTo({
+    bytes(bytes, byteOffset) {
+      const last = segments.at(-1);
+      if (last?.kind !== 'bytes') {
+        segments.push({ kind: 'bytes', byteOffset, bytes: Uint8Array.from(bytes) });
+        return;
+      }
+      const joined = Uint8Array.from(Buffer.concat([last.bytes, bytes]));
+      segments.splice(-1, 1, { ...last, bytes: joined });
+    },
+    payload(tensor, byteOffset, byteLength) {
+      segments.push({ kind: 'payload', byteOffset, byteLength, tensor });
+    },
+  });
+  return segments;
+}
+
+/** All bytes of a model without payloads. */
+export function bytesOf(model: onnx.IModelProto): Uint8Array {
+  const segments = segmentsOf(encodeModel(model, new Map()));
+  return segments[0]?.kind === 'bytes' ? segments[0].bytes : new Uint8Array(0);
+}
+
 /** The complete file, payloads copied from the source they were decoded from. */
 export function assemble(
   encoded: EncodedModel,
@@ -56,7 +92,7 @@ export function assemble(
   source: ByteReader,
 ): Uint8Array {
   const file = new Uint8Array(encoded.byteLength);
-  for (const segment of encoded.segments) {
+  for (const segment of segmentsOf(encoded)) {
     if (segment.kind === 'bytes') {
       file.set(segment.bytes, segment.byteOffset);
     } else {

@@ -69,15 +69,16 @@ function rewrite({ model, files }, output, isDecoded) {
   const lengths = new Map([...embedded].map(([proto, range]) => [proto, range.byteLength]));
   const target = openSync(output, 'w');
   try {
-    for (const segment of encodeModel(model.proto, lengths).segments) {
-      if (segment.kind === 'bytes') {
-        writeSync(target, segment.bytes, 0, segment.bytes.length, segment.byteOffset);
-      } else {
-        const range = embedded.get(segment.tensor);
+    encodeModel(model.proto, lengths).writeTo({
+      bytes(bytes, byteOffset) {
+        writeSync(target, bytes, 0, bytes.length, byteOffset);
+      },
+      payload(tensor, byteOffset) {
+        const range = embedded.get(tensor);
         if (range === undefined) throw new Error('a payload of unknown origin');
-        copyRange(range, target, segment.byteOffset);
-      }
-    }
+        copyRange(range, target, byteOffset);
+      },
+    });
   } finally {
     closeSync(target);
   }
