@@ -51,13 +51,14 @@ export function tensorTable(tensors: Iterable<TensorListing>, count: number): st
   return formatTable(rows, ['right']);
 }
 
-/** Prints `report` as JSON with every tensor in `tensorList`, one at a time: a model may have a million. */
+/** Prints `report` as JSON with every tensor in the list `key`, one at a time: a model may have a million. */
 export async function printJsonWithTensors(
   report: object,
-  tensors: Iterable<TensorListing>,
+  key: string,
+  tensors: Iterable<object>,
 ): Promise<void> {
   const head = JSON.stringify({ schemaVersion: SCHEMA_VERSION, ...report }, undefined, 2);
-  let text = `${head.slice(0, -2)},\n  "tensorList": [`;
+  let text = `${head.slice(0, -2)},\n  ${JSON.stringify(key)}: [`;
   let separator = '\n';
   for (const tensor of tensors) {
     text += `${separator}    ${JSON.stringify(tensor)}`;

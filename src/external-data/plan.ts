@@ -3,26 +3,26 @@
  * it, the writer executes it, tests compare the two. Pure.
  */
 
-import { formatSize, KIB } from '../bytes.ts';
-import { DType } from '../dtypes.ts';
+import { formatSize } from '../bytes.ts';
+import type { NamedTensor } from '../model/initializers.ts';
 import type { Model } from '../model/model.ts';
 import { syncModel } from '../model/sync.ts';
 import type { Tensor } from '../model/tensor.ts';
-import type { DerivedData, FileRange, InlineData } from '../model/tensor-data.ts';
 import { type EncodedModel, encodeModel } from '../proto/codec.ts';
 import { isExternal, tensorHeader } from '../proto/deferred.ts';
 import type { TensorPlace } from '../proto/model-writer.ts';
 import type { onnx } from '../proto/onnx.js';
-import { INLINE_BELOW } from './layout.ts';
+import { type Home, homeChooser } from './homes.ts';
 import {
   type DataFileOptions,
   type PlacedRun,
+  type PlacedRuns,
   type PlannedFile,
   placeRuns,
 } from './placed-runs.ts';
-import { collectRuns, type PayloadData, type TensorPayload } from './runs.ts';
+import { collectRuns, type PayloadData, payloadLength, type TensorPayload } from './runs.ts';
 import { isSafetensorsName } from './safetensors.ts';
-import { placeSafetensors } from './safetensors-runs.ts';
+import { type ExternalTensor, placeSafetensors } from './safetensors-runs.ts';
 import { entriesOf, holds, refersTo } from './tensor-fields.ts';
 
 /** How the output is laid out. */
@@ -45,8 +45,7 @@ export type Placement =
 
 /** One tensor of the output. */
 export interface PlannedTensor {
-  readonly name: string;
-  readonly tensor: Tensor;
+  readonly named: NamedTensor;
   readonly placement: Placement;
 }
 
@@ -62,7 +61,8 @@ export interface PlannedWrite {
 
 /** Where every value goes. The `.onnx` itself is not made yet. */
 export interface Placing {
-  readonly tensors: readonly PlannedTensor[];
+  /** Every tensor, in the order of the model, which must stay as it was planned. */
+  readonly tensors: Iterable<PlannedTensor>;
   /** The data files to write, in order of first use. */
   readonly dataFiles: readonly PlannedFile[];
   /** Each distinct run of the data files once, file by file in order of offsets. */
@@ -87,70 +87,10 @@ export interface SavePlan extends Placing {
   readonly byteLength: number;
 }
 
-type NamedTensor = Omit<PlannedTensor, 'placement'>;
-
-/** What becomes of a tensor's bytes, its place left open. */
-type Home =
-  | { readonly kind: 'proto' }
-  | { readonly kind: 'inline'; readonly data: InlineData }
-  | { readonly kind: 'embedded'; readonly data: FileRange | DerivedData }
-  | { readonly kind: 'external'; readonly data: PayloadData };
-
-/** What shape inference of ONNX Runtime reads, and cannot where it is external: axes, shapes, scales, sizes. */
-function isShapeLike({ dtype, dims, elementCount }: Tensor): boolean {
-  const isInteger = dtype === DType.INT64 || dtype === DType.INT32;
-  return dims.length <= 1 && elementCount <= (isInteger ? KIB : 16);
-}
-
-function rangeKey({ file, byteOffset, byteLength }: FileRange): string {
-  return `${file.fd}:${byteOffset}:${byteLength}`;
-}
-
-/** Ranges of 1 KiB and more that several tensors refer to: they stay in data files, the only place to share them. */
-function sharedRanges(tensors: readonly NamedTensor[]): ReadonlySet<string> {
-  const seen = new Set<string>();
-  const shared = new Set<string>();
-  for (const { tensor } of tensors) {
-    if (tensor.data.kind !== 'range') continue;
-    const key = rangeKey(tensor.data);
-    if (seen.has(key)) shared.add(key);
-    seen.add(key);
-  }
-  return shared;
-}
-
-/** Chooses for each tensor whether it stays in the `.onnx`. */
-function chooseHomes(tensors: readonly NamedTensor[], options: PlanOptions): Home[] {
-  const embedsAll = options.dataNameOf === undefined;
-  const inlineBelow = options.layout.inlineBelow ?? INLINE_BELOW;
-  const shared = inlineBelow > INLINE_BELOW && !embedsAll ? sharedRanges(tensors) : undefined;
-  const isSmall = (tensor: Tensor, byteLength: number) =>
-    byteLength === 0 || byteLength < inlineBelow || isShapeLike(tensor);
-  return tensors.map(({ tensor }) => {
-    const { data } = tensor;
-    if (data.kind === 'proto') return { kind: 'proto' };
-    const byteLength = tensor.byteLength ?? 0;
-    if (data.kind === 'inline') {
-      const stays = embedsAll || isSmall(tensor, byteLength);
-      return stays ? { kind: 'inline', data } : { kind: 'external', data: data.range ?? data };
-    }
-    // A derived tensor goes to the data file whatever its size: its siblings are made in the same place.
-    const stays =
-      embedsAll ||
-      (data.kind === 'range' &&
-        isSmall(tensor, byteLength) &&
-        shared?.has(rangeKey(data)) !== true);
-    return stays ? { kind: 'embedded', data } : { kind: 'external', data };
-  });
-}
-
 /** Bytes that embedded tensors share in the source and cannot share in one file. */
-function duplicatedBytes(homes: readonly Home[]): number {
-  const payloads = homes.flatMap((home) =>
-    home.kind === 'embedded' && home.data.kind === 'range' ? [{ data: home.data, tensor: '' }] : [],
-  );
-  const distinct = collectRuns(payloads).runs.reduce((sum, run) => sum + run.byteLength, 0);
-  return payloads.reduce((sum, { data }) => sum + data.byteLength, 0) - distinct;
+function duplicatedBytes(embedded: readonly TensorPayload[]): number {
+  const distinct = collectRuns(embedded).runs.reduce((sum, run) => sum + run.byteLength, 0);
+  return embedded.reduce((sum, { data }) => sum + payloadLength(data), 0) - distinct;
 }
 
 function writeOf({ run, file, byteOffset }: PlacedRun): PlannedWrite {
@@ -158,9 +98,54 @@ function writeOf({ run, file, byteOffset }: PlacedRun): PlannedWrite {
   return { file, byteOffset, byteLength, data, tensor };
 }
 
-/** Whether a value of the file is where it goes. */
-function isInPlace({ proto }: Tensor, placement: Placement): boolean {
-  return placement.kind === 'external' ? refersTo(proto, placement) : !isExternal(proto);
+/** The tensors of a plan, described again each time: of a million, most stay where they are. */
+class PlannedTensors implements Iterable<PlannedTensor> {
+  readonly #model: Model;
+  readonly #homeOf: (tensor: Tensor) => Home;
+  readonly #placed: PlacedRuns;
+
+  constructor(model: Model, homeOf: (tensor: Tensor) => Home, placed: PlacedRuns) {
+    this.#model = model;
+    this.#homeOf = homeOf;
+    this.#placed = placed;
+  }
+
+  *[Symbol.iterator](): Generator<PlannedTensor> {
+    let nextPart = 0;
+    for (const named of this.#model.tensors()) {
+      const { kind } = this.#homeOf(named.tensor);
+      const byteLength = named.tensor.byteLength ?? 0;
+      if (kind === 'proto') yield { named, placement: { kind } };
+      else if (kind !== 'external') yield { named, placement: { kind, byteLength } };
+      else {
+        const place = this.#placed.placeOf(nextPart++);
+        yield { named, placement: { kind, ...place, byteLength } };
+      }
+    }
+  }
+}
+
+/** What becomes of the values of a model, before data files are laid out. */
+function sortByHome(model: Model, homeOf: (tensor: Tensor) => Home) {
+  const external: ExternalTensor[] = [];
+  /** Ranges that go inside the `.onnx`. */
+  const embedded: TensorPayload[] = [];
+  let bytesInside = 0;
+  let movesInside = false;
+  for (const named of model.tensors()) {
+    const { tensor } = named;
+    const home = homeOf(tensor);
+    if (home.kind === 'external') {
+      external.push({ data: home.data, tensor: named.name, described: tensor });
+      continue;
+    }
+    movesInside ||= isExternal(tensor.proto);
+    if (home.kind !== 'proto') bytesInside += tensor.byteLength ?? 0;
+    if (home.kind === 'embedded' && home.data.kind === 'range') {
+      embedded.push({ data: home.data, tensor: '' });
+    }
+  }
+  return { external, embedded, bytesInside, movesInside };
 }
 
 /**
@@ -168,41 +153,23 @@ function isInPlace({ proto }: Tensor, placement: Placement): boolean {
  * Throws a PreconditionError when the layout asks for too many data files.
  */
 export function placeTensors(model: Model, options: PlanOptions): Placing {
-  const tensors = [...model.tensors()];
-  const homes = chooseHomes(tensors, options);
-  const external = homes.flatMap((home, index) => {
-    if (home.kind !== 'external') return [];
-    const { name, tensor } = tensors[index] as NamedTensor;
-    return [{ data: home.data, tensor: name, described: tensor }];
-  });
+  const homeOf = homeChooser(model, options);
+  const { external, embedded, bytesInside, movesInside } = sortByHome(model, homeOf);
   // The name decides: what is called like safetensors is written so, and nothing else.
   const dataName = options.dataNameOf?.(undefined) ?? '';
   const placed = isSafetensorsName(dataName)
     ? placeSafetensors(external, dataName, options)
     : placeRuns(collectRuns(external), options);
-  let { valueBytes } = placed;
-  let nextPart = 0;
-  const planned = tensors.map(({ name, tensor }, index): PlannedTensor => {
-    const { kind } = homes[index] as Home;
-    if (kind === 'proto') return { name, tensor, placement: { kind } };
-    const byteLength = tensor.byteLength ?? 0;
-    if (kind === 'external') {
-      const place = placed.placeOf(nextPart++);
-      return { name, tensor, placement: { kind, ...place, byteLength } };
-    }
-    valueBytes += byteLength;
-    return { name, tensor, placement: { kind, byteLength } };
-  });
-  const duplicated = options.layout.embed === true ? duplicatedBytes(homes) : 0;
+  const isElsewhere = ({ described, data }: ExternalTensor, index: number) =>
+    !refersTo(described.proto, { ...placed.placeOf(index), byteLength: payloadLength(data) });
+  const duplicated = options.layout.embed === true ? duplicatedBytes(embedded) : 0;
   return {
-    tensors: planned,
+    tensors: new PlannedTensors(model, homeOf, placed),
     dataFiles: placed.files,
     dataWrites: placed.written.map(writeOf),
     aliases: placed.aliases,
-    valueBytes,
-    movesBytes:
-      placed.files.length > 0 ||
-      planned.some(({ tensor, placement }) => !isInPlace(tensor, placement)),
+    valueBytes: placed.valueBytes + bytesInside,
+    movesBytes: placed.files.length > 0 || movesInside || external.some(isElsewhere),
     warnings: [
       ...placed.warnings,
       ...(duplicated === 0
@@ -215,11 +182,11 @@ export function placeTensors(model: Model, options: PlanOptions): Placing {
 }
 
 /** What is written otherwise than the messages say: where values are now, and what goes inside the `.onnx`. */
-function changedPlaces(tensors: readonly PlannedTensor[]) {
+function changedPlaces(tensors: Iterable<PlannedTensor>) {
   const places = new Map<onnx.ITensorProto, TensorPlace>();
   const payloads = new Map<onnx.ITensorProto, TensorPayload>();
-  for (const { name, tensor, placement } of tensors) {
-    const { proto, data } = tensor;
+  for (const { named, placement } of tensors) {
+    const { proto, data } = named.tensor;
     if (placement.kind === 'external') {
       // A message that was decoded may hold other values besides.
       const isSame = tensorHeader(proto) !== undefined && refersTo(proto, placement);
@@ -227,7 +194,7 @@ function changedPlaces(tensors: readonly PlannedTensor[]) {
     } else if (placement.kind !== 'proto' && data.kind !== 'proto') {
       if (data.kind === 'inline' && holds(proto, data)) continue;
       places.set(proto, placement.byteLength);
-      payloads.set(proto, { data, tensor: name });
+      payloads.set(proto, { data, tensor: named.name });
     }
   }
   return { places, payloads };

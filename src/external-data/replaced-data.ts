@@ -122,9 +122,10 @@ class Neighbours {
  * the graphs beside the model, no weights.
  */
 export function replacedData(opened: OpenedModel, modelPath: string, plan: SavePlan): ReplacedData {
-  const used = new Set(
-    plan.tensors.map(({ placement }) => (placement.kind === 'external' ? placement.file : '')),
-  );
+  const used = new Set<string>();
+  for (const { placement } of plan.tensors) {
+    if (placement.kind === 'external') used.add(placement.file);
+  }
   const directory = realpathSync.native(dirname(modelPath));
   const neighbours = new Neighbours(join(directory, basename(modelPath)));
   const removable: ReplacedFile[] = [];

@@ -20,7 +20,7 @@ import type { IoMode } from '../stream/executor.ts';
 import { peakRssBytes } from './peak-memory.ts';
 import { planOutput, unchangedInPlace, unwritten, type Written } from './plan-output.ts';
 import type { Recipe } from './recipe.ts';
-import { type RunReport, tensorReports } from './run-report.ts';
+import { type RunReport, TensorReports } from './run-report.ts';
 import type { RunSteps } from './run-steps.ts';
 
 /** What is going on, for progress: comparing tables, or writing the output. */
@@ -70,8 +70,8 @@ async function loadSteps(recipe: Recipe): Promise<RunSteps> {
 function deadBytes({ files, locations }: OpenedModel, { tensors }: Written['plan']): number {
   const data = files.files.filter((file) => file !== files.model);
   const uses = new UsedBytes();
-  for (const { tensor, placement } of tensors) {
-    if (placement.kind === 'external') uses.add(tensor);
+  for (const { named, placement } of tensors) {
+    if (placement.kind === 'external') uses.add(named.tensor);
   }
   const used = uses.byFile();
   return data.reduce((sum, file) => {
@@ -165,7 +165,7 @@ export async function runRecipe(
     steps,
     changed,
     dryRun: options.dryRun === true,
-    tensors: tensorReports(written.plan),
+    tensors: new TensorReports(written.plan),
     aliases: written.plan.aliases,
     weights,
     bitsPerWeight: weights === 0 ? 0 : (written.plan.valueBytes * 8) / weights,

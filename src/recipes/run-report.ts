@@ -1,6 +1,6 @@
 /** What a run did, as data for programs and for the command line. */
 
-import type { SavePlan } from '../external-data/plan.ts';
+import type { PlannedTensor, SavePlan } from '../external-data/plan.ts';
 import type { SurgeryResult } from '../surgeries/surgery.ts';
 
 /** One surgery of the run and what it did. */
@@ -19,6 +19,33 @@ export interface TensorReport {
   readonly isDerived: boolean;
 }
 
+/** Tensors of an output in the order of the model: described as often as they are asked for, in no memory. */
+export class TensorReports implements Iterable<TensorReport> {
+  readonly #tensors: Iterable<PlannedTensor>;
+
+  constructor({ tensors }: Pick<SavePlan, 'tensors'>) {
+    this.#tensors = tensors;
+  }
+
+  *[Symbol.iterator](): Generator<TensorReport> {
+    for (const { named, placement } of this.#tensors) {
+      const { tensor } = named;
+      yield {
+        name: named.name,
+        dtype: tensor.dtype,
+        dims: tensor.dims,
+        byteLength: placement.kind === 'proto' ? (tensor.byteLength ?? 0) : placement.byteLength,
+        placement: placement.kind,
+        isDerived: tensor.data.kind === 'derived',
+      };
+    }
+  }
+
+  toJSON(): TensorReport[] {
+    return [...this];
+  }
+}
+
 /** What a run did, or would do. Sizes in bytes. */
 export interface RunReport {
   readonly recipe: string;
@@ -35,7 +62,8 @@ export interface RunReport {
   /** False when there was nothing to do; then nothing was written. */
   readonly changed: boolean;
   readonly dryRun: boolean;
-  readonly tensors: readonly TensorReport[];
+  /** A million take gigabytes as an array: `for (const tensor of report.tensors)` takes nothing. */
+  readonly tensors: TensorReports;
   /** Tensors that share the bytes of another. */
   readonly aliases: number;
   /** Weights of the input, each stored copy counted once. */
@@ -59,16 +87,4 @@ export interface RunReport {
   readonly seconds: number;
   /** Largest resident set of this process so far. */
   readonly peakRssBytes: number;
-}
-
-/** The tensors of a plan, in its order. */
-export function tensorReports(plan: Pick<SavePlan, 'tensors'>): TensorReport[] {
-  return plan.tensors.map(({ name, tensor, placement }) => ({
-    name,
-    dtype: tensor.dtype,
-    dims: tensor.dims,
-    byteLength: placement.kind === 'proto' ? (tensor.byteLength ?? 0) : placement.byteLength,
-    placement: placement.kind,
-    isDerived: tensor.data.kind === 'derived',
-  }));
 }

@@ -175,7 +175,7 @@ describe('the output', () => {
     const { report } = await runText(scratch(), DECODER, SMALL);
     const weights = 1024 * 64 + 2 * 64 * 128;
     expect(report.weights).toBe(weights);
-    const tables = report.tensors.filter(
+    const tables = [...report.tensors].filter(
       ({ isDerived, name }) => isDerived && !name.endsWith('_blocks'),
     );
     const bytes = tables.reduce((sum, { byteLength }) => sum + byteLength, 64 * 4);

@@ -199,7 +199,7 @@ describe('a head of another width', () => {
       expect(declined).toEqual([]);
       expect(isTied(output)).toBe(true);
       expect(report.gateBytesRead).toBe(0);
-      expect(report.tensors.map(({ dims }) => dims.length)).toEqual([2, 2, 2, 3]);
+      expect([...report.tensors].map(({ dims }) => dims.length)).toEqual([2, 2, 2, 3]);
     },
   );
 

@@ -119,7 +119,8 @@ export async function inspectCommand(model: string, flags: InspectFlags): Promis
     else {
       const { printJsonWithTensors } = await import('../tensor-output.ts');
       const kinds = inspection.kinds();
-      await printJsonWithTensors({ ...report, ...more, kinds }, inspection.tensors());
+      const tensors = inspection.tensors();
+      await printJsonWithTensors({ ...report, ...more, kinds }, 'tensorList', tensors);
     }
     return 0;
   }

@@ -8,10 +8,11 @@ import type { Recipe } from '../../recipes/recipe.ts';
 import { runRecipe } from '../../recipes/run-recipe.ts';
 import type { RunReport } from '../../recipes/run-report.ts';
 import { interruptible } from '../interruptible.ts';
-import { note, printJson, printLine, printPath } from '../output.ts';
+import { note, printLine, printPath } from '../output.ts';
 import type { WriteFlags } from '../program.ts';
 import { progressDisplay } from '../progress.ts';
 import { formatTable, plural } from '../table.ts';
+import { printJsonWithTensors } from '../tensor-output.ts';
 
 const PHASES = { comparing: 'comparing tables', writing: 'writing' } as const;
 
@@ -51,15 +52,17 @@ function declineLines(report: RunReport, verbose: boolean): string[] {
 }
 
 function tensorTable(report: RunReport): string {
-  const rows = report.tensors
-    .filter((tensor) => tensor.placement === 'external' || tensor.placement === 'embedded')
-    .map((tensor) => [
+  const rows: string[][] = [];
+  for (const tensor of report.tensors) {
+    if (tensor.placement !== 'external' && tensor.placement !== 'embedded') continue;
+    rows.push([
       tensor.isDerived ? 'made' : 'copied',
       dtypeLabel(tensor.dtype),
       `[${tensor.dims.join(', ')}]`,
       String(tensor.byteLength),
       tensor.name,
     ]);
+  }
   return formatTable(rows, ['left', 'left', 'left', 'right', 'left'], '  ');
 }
 
@@ -146,8 +149,10 @@ async function runAndReport(
       onProgress: (phase, done, total) => display.update(PHASES[phase], done, total),
     });
     display.finish();
-    if (flags.json === true) printJson(report);
-    else if (flags.quiet !== true) printReport(report, flags);
+    if (flags.json === true) {
+      const { tensors, ...rest } = report;
+      await printJsonWithTensors(rest, 'tensors', tensors);
+    } else if (flags.quiet !== true) printReport(report, flags);
     if (!report.changed) {
       const why = recipe.layout === undefined ? 'nothing changed' : 'nothing to do';
       if (flags.json !== true) note(`${why}, nothing was written`);
