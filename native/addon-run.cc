@@ -27,6 +27,7 @@ Job toJob(const double* fields) {
   job.hasZeroPoints = fields[9] != 0;
   job.elementBytes = unsignedField(10);
   job.transposed = fields[11] != 0;
+  job.method = static_cast<QuantizeMethod>(unsignedField(12));
   return job;
 }
 

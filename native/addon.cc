@@ -81,19 +81,23 @@ bool toUnsigned(napi_env env, napi_value value, uint32_t* result) {
 // A quantize job from QuantizeParameters of src/kernels/kernel.ts.
 bool toQuantizeJob(napi_env env, napi_value parameters, Job* job) {
   uint32_t type;
-  std::string layout;
+  std::string layout, method;
   *job = {};
   job->kernel = KernelId::kQuantize;
   job->symmetric = toBoolean(env, get(env, parameters, "symmetric"));
   if (!toUnsigned(env, get(env, parameters, "type"), &type) ||
       !toUnsigned(env, get(env, parameters, "bits"), &job->bits) ||
       !toUnsigned(env, get(env, parameters, "blockSize"), &job->blockSize) ||
-      !toString(env, get(env, parameters, "layout"), &layout) || !toInteger(env, get(env, parameters, "n"), &job->n) ||
+      !toString(env, get(env, parameters, "layout"), &layout) ||
+      !toString(env, get(env, parameters, "method"), &method) || !toInteger(env, get(env, parameters, "n"), &job->n) ||
       !toInteger(env, get(env, parameters, "k"), &job->k)) {
     return false;
   }
   job->type = static_cast<FloatType>(type);
   job->columns = layout == "columns";
+  job->method = method == "search"    ? QuantizeMethod::kSearch
+                : method == "k-quant" ? QuantizeMethod::kKQuant
+                                      : QuantizeMethod::kRtn;
   return jobDefect(*job) == nullptr;
 }
 
@@ -122,7 +126,7 @@ napi_value quantizeBuffer(napi_env env, napi_callback_info call) {
       !holds(scalesLength, strides.scales) || !holds(zeroPointsLength, strides.zeroPoints)) {
     return throwArgument(env, "buffer lengths");
   }
-  const QuantizeParams params = {job.type, job.bits, job.blockSize, job.symmetric, job.k};
+  const QuantizeParams params = {job.method, job.type, job.bits, job.blockSize, job.symmetric, job.k};
   const QuantizeOutput out = {const_cast<uint8_t*>(codes),
                               strides.codes,
                               const_cast<uint8_t*>(scales),

@@ -136,7 +136,7 @@ class Run::Worker {
   }
 
   QuantizeParams quantizeParams(int64_t elements) const {
-    return {job_.type, job_.bits, job_.blockSize, job_.symmetric, elements};
+    return {job_.method, job_.type, job_.bits, job_.blockSize, job_.symmetric, elements};
   }
 
   bool finite(ElementIndex hit) {

@@ -73,7 +73,8 @@ const char* jobDefect(const Job& job) {
     case KernelId::kQuantize:
     case KernelId::kTieGate: {
       const bool power = (job.blockSize & (job.blockSize - 1)) == 0;
-      if (!isFloat(job.type) || (job.bits != 4 && job.bits != 8)) return "job type";
+      if (!isFloat(job.type) || (job.bits != 2 && job.bits != 4 && job.bits != 8)) return "job type";
+      if (job.method > QuantizeMethod::kKQuant) return "job method";
       if (!power || job.blockSize < 16 || job.blockSize > 256) return "job block size";
       return job.kernel == KernelId::kTieGate && !isFloat(job.scaleType) ? "job type" : nullptr;
     }

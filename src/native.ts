@@ -42,6 +42,7 @@ export interface NativeProgram {
 
 /** QuantizeParameters of src/kernels/kernel.ts, which lies above this file. */
 export interface NativeQuantizeParameters {
+  readonly method: string;
   readonly type: number;
   readonly bits: number;
   readonly blockSize: number;

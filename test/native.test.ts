@@ -194,7 +194,16 @@ if (addon) {
     });
 
     const parameters = {
-      ...{ type: 10, bits: 4, blockSize: 32, symmetric: false, layout: 'rows', n: 2, k: 64 },
+      ...{
+        method: 'rtn',
+        type: 10,
+        bits: 4,
+        blockSize: 32,
+        symmetric: false,
+        layout: 'rows',
+        n: 2,
+        k: 64,
+      },
     };
 
     test('quantizeBuffer refuses buffers that are too small', () => {
@@ -211,7 +220,7 @@ if (addon) {
     /** One tile that copies four bytes; `change` breaks it. */
     function program(change: Partial<NativeProgram>): NativeProgram {
       return {
-        jobs: new Float64Array(12),
+        jobs: new Float64Array(13),
         tiles: Float64Array.of(0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 4, 1, 4, 0, 0),
         starts: Uint32Array.of(0),
         inputs: Int32Array.of(directoryFd),
@@ -244,7 +253,7 @@ if (addon) {
       ['scratch', () => ({ scratchBytes: 3 })],
       ['start', () => ({ starts: Uint32Array.of(9) })],
       ['length', () => ({ tiles: program({}).tiles.subarray(0, 14) })],
-      ['job kernel', () => ({ jobs: new Float64Array(12).fill(4, 0, 1) })],
+      ['job kernel', () => ({ jobs: new Float64Array(13).fill(4, 0, 1) })],
       ['jobs', () => ({ jobs: new Float64Array(11) })],
       ['threads', () => ({ threads: 0 })],
       ['isa', () => ({ isa: 'mmx' })],

@@ -10,14 +10,20 @@ namespace lathe {
 
 enum class FloatType : uint32_t { kFloat32 = 1, kFloat16 = 10, kBFloat16 = 16 };  // ONNX TensorProto.DataType
 
-// Blockwise round-to-nearest quantization, ONNX Runtime's own arithmetic (MlasQuantizeBlockwise).
+// How the scale and zero point of a block are chosen. kRtn: from its extremes, ONNX Runtime's own arithmetic
+// (MlasQuantizeBlockwise). kSearch: the pair with the least squared error among those around it; kKQuant: the same
+// with elements weighted by rms + |x|.
+enum class QuantizeMethod : uint32_t { kRtn = 0, kSearch = 1, kKQuant = 2 };
+
+// Blockwise quantization: an element becomes the code nearest to it.
 // A weight is N output channels of K elements; each channel is cut into kBlocks = ceil(K / blockSize) blocks.
 // Codes are packed low bits first, blockSize * bits / 8 bytes per block. Every byte is written; slots past the last
 // element are 0, where ONNX Runtime may repeat an older code.
 // Scales have the source's type. Zero points (asymmetric only) are packed per channel, unused slots 2^(bits-1).
 struct QuantizeParams {
+  QuantizeMethod method;
   FloatType type;
-  uint32_t bits;       // 4 or 8
+  uint32_t bits;       // 2, 4 or 8
   uint32_t blockSize;  // 16, 32, 64, 128 or 256
   bool symmetric;
   int64_t k;  // elements per channel
@@ -46,9 +52,9 @@ struct KernelTable {
                                const QuantizeOutput& out);
 
   // `src`: `rows` rows (k indices) of `columns` channels, rows `rowStride` bytes apart ([K, N] layout). The strip
-  // starts at a block boundary with an even block index; `rows` is a multiple of 2 * blockSize except in the last
+  // starts at a block whose zero point starts a byte; `rows` is a multiple of 8 / bits * blockSize except in the last
   // strip of the tensor. `out` points at the strip's first block in each channel. Fastest with rows 64-byte aligned and
-  // a stride that is no large power of two; uses up to 35 KiB of stack.
+  // a stride that is no large power of two; uses up to 64 KiB of stack.
   ElementIndex (*quantizeColumns)(const QuantizeParams& params, const uint8_t* src, int64_t rowStride, int64_t rows,
                                   int64_t columns, const QuantizeOutput& out);
 };

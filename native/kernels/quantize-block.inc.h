@@ -1,5 +1,5 @@
-// The arithmetic of one block, kLanes blocks at a time. It is ONNX Runtime's MlasQuantizeBlockwise on x86-64: every
-// operation is one binary32 operation, rounded once, in the order written. Needs a simd-*.h before it.
+// The arithmetic of one block, kLanes blocks at a time. Without a search it is ONNX Runtime's MlasQuantizeBlockwise on
+// x86-64: every operation is one binary32 operation, rounded once, in the order written. Needs a simd-*.h before it.
 #pragma once
 
 namespace lathe {
@@ -14,6 +14,14 @@ constexpr int64_t kMaxBlockSize = 256;
 
 template <FloatType kType>
 constexpr int64_t kElementBytes = kType == FloatType::kFloat32 ? 4 : 2;
+
+}  // namespace
+}  // namespace lathe
+
+#include "quantize-search.inc.h"
+
+namespace lathe {
+namespace {
 
 // Extremes are sought in registers of elements as they lie in memory: fp32 as it is, 16-bit types as integer keys, two
 // a lane, which spares decoding them. Which of +0 and -0 is an extreme is left open; see makeCoder.
@@ -88,31 +96,35 @@ struct BlockCoder {
   Floats zeroPoint;
 };
 
-// Turns the extremes of kLanes blocks into scales (stored as kType at `scales`, kLanes of them), zero-point codes (at
-// `zeroPoints` when asymmetric) and the coder. `firstElements` returns the first element of each block; it is called
-// only where a whole block is zero: the sign of its first zero is then the sign of the scale, negated.
-template <FloatType kType, typename FirstElements>
-inline BlockCoder makeCoder(bool symmetric, uint32_t bits, Floats low, Floats high, uint8_t* scales,
-                            int32_t* zeroPoints, FirstElements firstElements) {
+// Turns the extremes of kLanes blocks into scales (stored as kType at `scales`, kLanes of them) and the coder, whose
+// zero points are whole numbers. `firstElements` returns the first element of each block; it is called
+// only where a whole block is zero: the sign of its first zero is then the sign of the scale, negated. `elements` and
+// `stage`: see searchFit.
+template <FloatType kType, int kBits, typename FirstElements, typename Stage>
+inline BlockCoder makeCoder(const QuantizeParams& params, int64_t elements, Floats low, Floats high, uint8_t* scales,
+                            FirstElements firstElements, Stage stage) {
   const Floats zero = broadcast(0.0f);
-  const float middle = static_cast<float>(1u << (bits - 1));
-  Floats scale, zeroPoint;
-  if (symmetric) {
+  constexpr float kMiddle = static_cast<float>(1u << (kBits - 1));
+  Floats range, scale, zeroPoint;
+  if (params.symmetric) {
     Floats peak = select(greater(absolute(high), absolute(low)), high, low);
     if (any(isZero(peak))) peak = select(isZero(peak), firstElements(), peak);
     // Dividing by a power of two and multiplying by its inverse are the same, subnormals included.
-    scale = multiply(negate(peak), broadcast(1.0f / middle));
-    zeroPoint = broadcast(middle);
+    range = negate(peak);
+    scale = multiply(range, broadcast(1.0f / kMiddle));
+    zeroPoint = broadcast(kMiddle);
   } else {
-    const Floats top = broadcast(static_cast<float>((1u << bits) - 1));
+    const Floats top = broadcast(static_cast<float>((1u << kBits) - 1));
     low = min(low, zero);
     high = max(high, zero);
-    scale = divide(subtract(high, low), top);
+    range = subtract(high, low);
+    scale = divide(range, top);
     // Where the scale underflowed, `low` (zero or negative) stands in and gives zero point 0.
     const Floats position = select(isZero(scale), low, subtract(zero, divide(low, scale)));
-    const Ints codes = truncate(add(min(max(position, zero), top), broadcast(kBelowHalf)));
-    storeInts(zeroPoints, codes);
-    zeroPoint = toFloats(codes);
+    zeroPoint = toFloats(truncate(add(min(max(position, zero), top), broadcast(kBelowHalf))));
+  }
+  if (params.method != QuantizeMethod::kRtn) {
+    searchFit<kBits>(params, elements, range, low, stage, &scale, &zeroPoint);
   }
   const Floats stored = storeScales<kType>(scales, scale);
   return {select(isZero(stored), zero, divide(broadcast(1.0f), stored)), zeroPoint};
@@ -126,6 +138,21 @@ inline Ints encode(Floats x, Floats reciprocal, Floats zeroPoint, Floats half, F
   const Floats position = add(multiply(x, reciprocal), zeroPoint);
   if constexpr (kType == FloatType::kFloat16) return truncate(add(position, half));
   return truncate(add(min(top, position), half));
+}
+
+// packWord for 2 bits: eight pairs a lane. Even codes come to lie four bits apart in the lower half, odd ones in the
+// upper half.
+inline Ints packCrumbs(const Ints* pairs) {
+  const Ints zero = broadcastInt(0), top = broadcastPair(3);
+  Ints halves[2];
+  for (int half = 0; half < 2; half++) {
+    Ints sum = zero;
+    for (int i = 3; i >= 0; i--) {
+      sum = addInts(shiftLeft<4>(sum), minKeys(maxKeys(pairs[half * 4 + i], zero), top));
+    }
+    halves[half] = addInts(bitAnd(sum, broadcastInt(0xffff)), shiftLeft<2>(upperKeys(sum)));
+  }
+  return addInts(halves[0], shiftLeft<16>(halves[1]));
 }
 
 }  // namespace

@@ -80,9 +80,15 @@ template <FloatType kType, int kBits>
 inline void quantizeStaged(const QuantizeParams& params, const Staged& staged, int64_t offset, int64_t block,
                            int64_t rows, Collected<kBits>* to) {
   const uint8_t* lines = staged.lines + offset;
-  const BlockCoder coder = makeCoder<kType>(params.symmetric, kBits, load<kType>(staged.low + offset),
-                                            load<kType>(staged.high + offset), to->scales[block],
-                                            to->zeroPoints[block], [&] { return load<kType>(lines); });
+  const auto stageUnits = [&](Floats inverse, Ints* units) {
+    for (const uint8_t* line = lines; line < lines + params.blockSize * kLineBytes; line += 2 * kLineBytes) {
+      *units++ = unitPair(load<kType>(line), load<kType>(line + kLineBytes), inverse);
+    }
+  };
+  const BlockCoder coder = makeCoder<kType, kBits>(params, rows, load<kType>(staged.low + offset),
+                                                   load<kType>(staged.high + offset), to->scales[block],
+                                                   [&] { return load<kType>(lines); }, stageUnits);
+  storeInts(to->zeroPoints[block], truncate(coder.zeroPoint));
   const Floats half = broadcast(kBelowHalf);
   const Floats top = broadcast(static_cast<float>((1 << kBits) - 1));
   // Every second code is wanted 16 bits up. For fp16 all its terms are scaled beforehand: they are far from overflow
@@ -103,7 +109,11 @@ inline void quantizeStaged(const QuantizeParams& params, const Staged& staged, i
                                : shiftUp(encode<kType>(y, coder.reciprocal, coder.zeroPoint, half, top));
       pairs[i] = joinPairs(even, odd);
     }
-    words[word] = packWord<kBits>(pairs);
+    if constexpr (kBits == 2) {
+      words[word] = packCrumbs(pairs);
+    } else {
+      words[word] = packWord<kBits>(pairs);
+    }
   }
   if (rows < params.blockSize) clearPastEnd<kBits>(words, rows, params.blockSize);
 }
@@ -206,19 +216,23 @@ ElementIndex quantizeColumnsOf(const QuantizeParams& params, const uint8_t* src,
   return watch.alarmed() ? findNonFinite<kType>(src, rowStride, rows, columns) : -1;
 }
 
+template <FloatType kType>
+ElementIndex quantizeColumnsAs(const QuantizeParams& params, const uint8_t* src, int64_t rowStride, int64_t rows,
+                               int64_t columns, const QuantizeOutput& out) {
+  if (params.bits == 2) return quantizeColumnsOf<kType, 2>(params, src, rowStride, rows, columns, out);
+  if (params.bits == 4) return quantizeColumnsOf<kType, 4>(params, src, rowStride, rows, columns, out);
+  return quantizeColumnsOf<kType, 8>(params, src, rowStride, rows, columns, out);
+}
+
 ElementIndex quantizeColumns(const QuantizeParams& params, const uint8_t* src, int64_t rowStride, int64_t rows,
                              int64_t columns, const QuantizeOutput& out) {
-  const bool wide = params.bits == 8;
   switch (params.type) {
     case FloatType::kFloat32:
-      return wide ? quantizeColumnsOf<FloatType::kFloat32, 8>(params, src, rowStride, rows, columns, out)
-                  : quantizeColumnsOf<FloatType::kFloat32, 4>(params, src, rowStride, rows, columns, out);
+      return quantizeColumnsAs<FloatType::kFloat32>(params, src, rowStride, rows, columns, out);
     case FloatType::kFloat16:
-      return wide ? quantizeColumnsOf<FloatType::kFloat16, 8>(params, src, rowStride, rows, columns, out)
-                  : quantizeColumnsOf<FloatType::kFloat16, 4>(params, src, rowStride, rows, columns, out);
+      return quantizeColumnsAs<FloatType::kFloat16>(params, src, rowStride, rows, columns, out);
     default:
-      return wide ? quantizeColumnsOf<FloatType::kBFloat16, 8>(params, src, rowStride, rows, columns, out)
-                  : quantizeColumnsOf<FloatType::kBFloat16, 4>(params, src, rowStride, rows, columns, out);
+      return quantizeColumnsAs<FloatType::kBFloat16>(params, src, rowStride, rows, columns, out);
   }
 }
 

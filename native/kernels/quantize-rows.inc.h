@@ -26,10 +26,19 @@ struct ChannelOutput {
   uint8_t* zeroPoints;
 };
 
-// Writes `count` zero points from block `first` on. Unused slots of the last byte hold the middle code.
-inline void storeZeroPoints(uint32_t bits, uint8_t* to, int64_t first, int64_t count, const int32_t* codes) {
+// Writes `count` zero points from block `first` on. Unused slots of the last byte hold the middle code. Not inlined:
+// GCC 12 then takes what vector stores wrote for uninitialized.
+__attribute__((noinline)) void storeZeroPoints(uint32_t bits, uint8_t* to, int64_t first, int64_t count, const int32_t* codes) {
   if (bits == 8) {
     for (int64_t i = 0; i < count; i++) to[first + i] = static_cast<uint8_t>(codes[i]);
+    return;
+  }
+  if (bits == 2) {
+    for (int64_t i = 0; i < count; i++) {
+      const int64_t slot = (first + i) % 4 * 2;
+      const int others = slot == 0 ? 0xaa : to[(first + i) / 4];
+      to[(first + i) / 4] = static_cast<uint8_t>((others & ~(3 << slot)) | codes[i] << slot);
+    }
     return;
   }
   int64_t i = 0;
@@ -113,14 +122,49 @@ inline void groupExtremes(const Group& group, int64_t blockSize, Watch<kType>* w
   }
 }
 
-// Finds what encodes the group and stores its scales and zero points; `first` is the index of its first block.
+// The elements of a group in the units of a search: one block per lane, made from rows by transposing registers of
+// them as 32-bit words.
+template <FloatType kType>
+inline void stageGroup(const Group& group, int64_t blockSize, Floats inverse, Ints* units) {
+  constexpr bool kWordIsPair = kElementBytes<kType> == 2;
+  const int64_t byteLength = blockSize * kElementBytes<kType>;
+  alignas(64) uint8_t words[kLanes * kRegisterBytes];
+  for (int64_t offset = 0; offset < byteLength; offset += kRegisterBytes) {
+    const int64_t wanted = byteLength - offset < kRegisterBytes ? byteLength - offset : kRegisterBytes;
+    Ints rows[kLanes];
+    for (int lane = 0; lane < kLanes; lane++) {
+      const uint8_t* const from = group.src + (lane < group.count ? lane : 0) * byteLength + offset;
+      if (wanted == kRegisterBytes) {
+        rows[lane] = loadInts(from);
+      } else {
+        alignas(64) uint8_t part[kRegisterBytes] = {};
+        __builtin_memcpy(part, from, wanted);
+        rows[lane] = loadInts(part);
+      }
+    }
+    storeTransposed(rows, words, kRegisterBytes, kLanes);
+    for (int64_t word = 0; word < wanted / 4; word += kWordIsPair ? 1 : 2) {
+      const uint8_t* const from = words + word * kRegisterBytes;
+      if constexpr (kWordIsPair) {
+        alignas(64) uint8_t halves[2][kRegisterBytes / 2];
+        storeLower(halves[0], loadInts(from));
+        storeLower(halves[1], upperKeys(loadInts(from)));
+        *units++ = unitPair(load<kType>(halves[0]), load<kType>(halves[1]), inverse);
+      } else {
+        *units++ = unitPair(load<kType>(from), load<kType>(from + kRegisterBytes), inverse);
+      }
+    }
+  }
+}
+
+// Finds what encodes the group, whose blocks have `elements` elements, and stores its scales and zero points; `first`
+// is the index of its first block.
 template <FloatType kType, int kBits, int kVectors>
-inline void prepare(const QuantizeParams& params, int64_t first, const ChannelOutput& out, Watch<kType>* watch,
-                    Group* group) {
+inline void prepare(const QuantizeParams& params, int64_t elements, int64_t first, const ChannelOutput& out,
+                    Watch<kType>* watch, Group* group) {
   Floats low, high;
   groupExtremes<kType, kVectors>(*group, params.blockSize, watch, &low, &high);
   alignas(64) uint8_t scales[kLanes * 4];
-  alignas(64) int32_t zeroPoints[kLanes] = {};
   const auto firstElements = [&] {
     alignas(64) uint8_t elements[kLanes * kElementBytes<kType>] = {};
     for (int64_t block = 0; block < group->count; block++) {
@@ -129,11 +173,15 @@ inline void prepare(const QuantizeParams& params, int64_t first, const ChannelOu
     }
     return load<kType>(elements);
   };
-  const BlockCoder coder = makeCoder<kType>(params.symmetric, kBits, low, high, scales, zeroPoints, firstElements);
+  const auto stage = [&](Floats inverse, Ints* units) { stageGroup<kType>(*group, params.blockSize, inverse, units); };
+  const BlockCoder coder = makeCoder<kType, kBits>(params, elements, low, high, scales, firstElements, stage);
   storeFloats(group->reciprocals, coder.reciprocal);
   storeFloats(group->zeroPoints, coder.zeroPoint);
   __builtin_memcpy(out.scales + first * kElementBytes<kType>, scales, group->count * kElementBytes<kType>);
-  if (!params.symmetric) storeZeroPoints(kBits, out.zeroPoints, first, group->count, zeroPoints);
+  if (params.symmetric) return;
+  alignas(64) int32_t zeroPoints[kLanes];
+  storeInts(zeroPoints, truncate(coder.zeroPoint));
+  storeZeroPoints(kBits, out.zeroPoints, first, group->count, zeroPoints);
 }
 
 // Codes of kPack vectors at `src`, which begin with element `first` of the group.
@@ -150,8 +198,19 @@ inline void encodePack(const Group& group, const uint8_t* src, int64_t first, in
   }
   if constexpr (kBits == 4) {
     packNibbles(codes, to);
-  } else {
+  } else if constexpr (kBits == 8) {
     packBytes(codes, to);
+  } else {
+    alignas(64) uint8_t bytes[kPack * kLanes];
+    packBytes(codes, bytes);
+    for (int i = 0; i < kLanes; i++) {
+      uint8_t packed = 0;
+      for (int slot = 0; slot < 4; slot++) {
+        const uint8_t code = bytes[i * 4 + slot];
+        packed = static_cast<uint8_t>(packed | (code < 3 ? code : 3) << (slot * 2));
+      }
+      to[i] = packed;
+    }
   }
 }
 
@@ -186,12 +245,12 @@ void quantizeTail(const QuantizeParams& params, const uint8_t* src, int64_t elem
   __builtin_memcpy(padded, src, elements * kBytes);
   for (int64_t i = elements; i < params.blockSize; i++) __builtin_memcpy(padded + i * kBytes, src, kBytes);
   Group group = {padded, paddedCodes, 1, {}, {}};
-  prepare<kType, kBits, kVectors>(params, block, out, watch, &group);
+  prepare<kType, kBits, kVectors>(params, elements, block, out, watch, &group);
   encodeGroup<kType, kBits, kVectors>(group, params.blockSize);
   const int64_t wholeBytes = elements * kBits / 8;
   __builtin_memset(codes, 0, params.blockSize * kBits / 8);
   __builtin_memcpy(codes, paddedCodes, wholeBytes);
-  if (elements * kBits % 8 != 0) codes[wholeBytes] = paddedCodes[wholeBytes] & 0x0f;
+  if (elements * kBits % 8 != 0) codes[wholeBytes] = paddedCodes[wholeBytes] & ((1 << elements * kBits % 8) - 1);
 }
 
 template <FloatType kType, int kBits, int kVectors>
@@ -215,7 +274,7 @@ ElementIndex quantizeRowsOf(const QuantizeParams& params, const uint8_t* src, in
       next->src = row + block * blockSize * kBytes;
       next->codes = codes + block * blob;
       next->count = wholeBlocks - block < kLanes ? wholeBlocks - block : kLanes;
-      prepare<kType, kBits, kVectors>(params, block, to, &watch, next);
+      prepare<kType, kBits, kVectors>(params, blockSize, block, to, &watch, next);
       if (prepared != nullptr) encodeGroup<kType, kBits, kVectors>(*prepared, blockSize);
       prepared = next;
       next = next == &groups[0] ? &groups[1] : &groups[0];
@@ -238,19 +297,23 @@ ElementIndex quantizeRowsBy(const QuantizeParams& params, const uint8_t* src, in
   return quantizeRowsOf<kType, kBits, 4>(params, src, channels, out);
 }
 
+template <FloatType kType>
+ElementIndex quantizeRowsAs(const QuantizeParams& params, const uint8_t* src, int64_t channels,
+                            const QuantizeOutput& out) {
+  if (params.bits == 2) return quantizeRowsBy<kType, 2>(params, src, channels, out);
+  if (params.bits == 4) return quantizeRowsBy<kType, 4>(params, src, channels, out);
+  return quantizeRowsBy<kType, 8>(params, src, channels, out);
+}
+
 ElementIndex quantizeRows(const QuantizeParams& params, const uint8_t* src, int64_t channels,
                           const QuantizeOutput& out) {
-  const bool wide = params.bits == 8;
   switch (params.type) {
     case FloatType::kFloat32:
-      return wide ? quantizeRowsBy<FloatType::kFloat32, 8>(params, src, channels, out)
-                  : quantizeRowsBy<FloatType::kFloat32, 4>(params, src, channels, out);
+      return quantizeRowsAs<FloatType::kFloat32>(params, src, channels, out);
     case FloatType::kFloat16:
-      return wide ? quantizeRowsBy<FloatType::kFloat16, 8>(params, src, channels, out)
-                  : quantizeRowsBy<FloatType::kFloat16, 4>(params, src, channels, out);
+      return quantizeRowsAs<FloatType::kFloat16>(params, src, channels, out);
     default:
-      return wide ? quantizeRowsBy<FloatType::kBFloat16, 8>(params, src, channels, out)
-                  : quantizeRowsBy<FloatType::kBFloat16, 4>(params, src, channels, out);
+      return quantizeRowsAs<FloatType::kBFloat16>(params, src, channels, out);
   }
 }
 

@@ -38,6 +38,27 @@ inline bool any(Mask m) { return _mm256_movemask_ps(m) != 0; }
 inline Floats select(Mask m, Floats a, Floats b) { return _mm256_blendv_ps(b, a, m); }
 inline Ints bitAnd(Ints a, Ints b) { return _mm256_and_si256(a, b); }
 
+inline Ints selectInts(Mask m, Ints a, Ints b) { return _mm256_blendv_epi8(b, a, _mm256_castps_si256(m)); }
+inline Floats squareRoot(Floats x) { return _mm256_sqrt_ps(x); }
+inline Ints roundNear(Floats x) { return _mm256_cvtps_epi32(x); }
+
+inline Ints broadcastPair(int16_t x) { return _mm256_set1_epi16(x); }
+inline Ints addInts(Ints a, Ints b) { return _mm256_add_epi32(a, b); }
+inline Ints addPairs(Ints a, Ints b) { return _mm256_add_epi16(a, b); }
+inline Ints subtractPairs(Ints a, Ints b) { return _mm256_sub_epi16(a, b); }
+inline Ints absolutePairs(Ints x) { return _mm256_abs_epi16(x); }
+inline Ints multiplyPairs(Ints a, Ints b) { return _mm256_mullo_epi16(a, b); }
+inline Ints scalePairs(Ints a, Ints b) { return _mm256_mulhrs_epi16(a, b); }
+inline Ints sumProducts(Ints a, Ints b) { return _mm256_madd_epi16(a, b); }
+template <int kBits>
+inline Ints shiftLeft(Ints x) {
+  return _mm256_slli_epi32(x, kBits);
+}
+template <int kBits>
+inline Ints shiftPairsDown(Ints x) {
+  return _mm256_srli_epi16(x, kBits);
+}
+
 inline Ints orderKeys(Ints x) {
   const Ints negative = _mm256_srai_epi16(x, 15);
   return _mm256_xor_si256(x, _mm256_and_si256(negative, _mm256_set1_epi16(0x7fff)));

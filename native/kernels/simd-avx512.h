@@ -38,6 +38,27 @@ inline bool any(Mask m) { return m != 0; }
 inline Floats select(Mask m, Floats a, Floats b) { return _mm512_mask_blend_ps(m, b, a); }
 inline Ints bitAnd(Ints a, Ints b) { return _mm512_and_si512(a, b); }
 
+inline Ints selectInts(Mask m, Ints a, Ints b) { return _mm512_mask_blend_epi32(m, b, a); }
+inline Floats squareRoot(Floats x) { return _mm512_sqrt_ps(x); }
+inline Ints roundNear(Floats x) { return _mm512_cvtps_epi32(x); }
+
+inline Ints broadcastPair(int16_t x) { return _mm512_set1_epi16(x); }
+inline Ints addInts(Ints a, Ints b) { return _mm512_add_epi32(a, b); }
+inline Ints addPairs(Ints a, Ints b) { return _mm512_add_epi16(a, b); }
+inline Ints subtractPairs(Ints a, Ints b) { return _mm512_sub_epi16(a, b); }
+inline Ints absolutePairs(Ints x) { return _mm512_abs_epi16(x); }
+inline Ints multiplyPairs(Ints a, Ints b) { return _mm512_mullo_epi16(a, b); }
+inline Ints scalePairs(Ints a, Ints b) { return _mm512_mulhrs_epi16(a, b); }
+inline Ints sumProducts(Ints a, Ints b) { return _mm512_madd_epi16(a, b); }
+template <int kBits>
+inline Ints shiftLeft(Ints x) {
+  return _mm512_slli_epi32(x, kBits);
+}
+template <int kBits>
+inline Ints shiftPairsDown(Ints x) {
+  return _mm512_srli_epi16(x, kBits);
+}
+
 inline Ints orderKeys(Ints x) {
   constexpr int kXorOfAnd = 0x78;  // truth table of a ^ (b & c)
   return _mm512_ternarylogic_epi32(x, _mm512_srai_epi16(x, 15), _mm512_set1_epi16(0x7fff), kXorOfAnd);

@@ -75,6 +75,59 @@ inline Ints orderKeys(Ints x) {
   const Shorts shorts = reinterpret_cast<Shorts>(x);
   return reinterpret_cast<Ints>(shorts ^ ((shorts >> 15) & reinterpret_cast<Shorts>(broadcastInt(0x7fff7fff))));
 }
+
+inline Ints selectInts(Mask m, Ints a, Ints b) { return (a & m) | (b & ~m); }
+#if defined(__SSE2__)
+inline Floats squareRoot(Floats x) { return _mm_sqrt_ps(x); }
+#else
+inline Floats squareRoot(Floats x) {
+  for (int lane = 0; lane < kLanes; lane++) x[lane] = __builtin_sqrtf(x[lane]);
+  return x;
+}
+#endif
+// The nearest integer, ties to even, of numbers between -2^22 and 2^22.
+inline Ints roundNear(Floats x) {
+  const Floats shift = broadcast(0x1.8p23f);
+  return __builtin_convertvector((x + shift) - shift, Ints);
+}
+
+// Pairs: two 16-bit integers per lane. Sums, differences and products are those of the lower 16 bits.
+inline Shorts shortsOf(Ints x) { return reinterpret_cast<Shorts>(x); }
+inline Ints fromShorts(Shorts x) { return reinterpret_cast<Ints>(x); }
+inline Ints broadcastPair(int16_t x) { return fromShorts(Shorts{x, x, x, x, x, x, x, x}); }
+inline Ints addInts(Ints a, Ints b) { return a + b; }
+inline Ints addPairs(Ints a, Ints b) { return fromShorts(shortsOf(a) + shortsOf(b)); }
+inline Ints subtractPairs(Ints a, Ints b) { return fromShorts(shortsOf(a) - shortsOf(b)); }
+inline Ints multiplyPairs(Ints a, Ints b) { return fromShorts(shortsOf(a) * shortsOf(b)); }
+// Of numbers down to -32767.
+inline Ints absolutePairs(Ints x) {
+  const Shorts sign = shortsOf(x) >> 15;
+  return fromShorts((shortsOf(x) ^ sign) - sign);
+}
+template <int kBits>
+inline Ints shiftLeft(Ints x) {
+  return x << kBits;
+}
+template <int kBits>
+inline Ints shiftPairsDown(Ints x) {
+  typedef uint16_t Unsigned __attribute__((vector_size(16)));
+  return reinterpret_cast<Ints>(reinterpret_cast<Unsigned>(x) >> kBits);
+}
+// (a * b + 2^14) >> 15, for products below 2^30.
+inline Ints scalePairs(Ints a, Ints b) {
+  const Ints low = ((a << 16 >> 16) * (b << 16 >> 16) + 0x4000) >> 15;
+  const Ints high = ((a >> 16) * (b >> 16) + 0x4000) >> 15;
+  return (low & broadcastInt(0xffff)) | (high << 16);
+}
+// Per lane, the sum of both products, in 32 bits.
+#if defined(__SSE2__)
+inline Ints sumProducts(Ints a, Ints b) {
+  return reinterpret_cast<Ints>(_mm_madd_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
+}
+#else
+inline Ints sumProducts(Ints a, Ints b) { return (a << 16 >> 16) * (b << 16 >> 16) + (a >> 16) * (b >> 16); }
+#endif
+
 #if defined(__SSE2__)
 inline Ints minKeys(Ints a, Ints b) {
   return reinterpret_cast<Ints>(_mm_min_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));

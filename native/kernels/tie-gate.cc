@@ -74,13 +74,16 @@ float decodeOne(FloatType type, const uint8_t* from) {
 double smallestNormal(FloatType type) { return type == FloatType::kFloat16 ? 0x1p-14 : 0x1p-126; }
 
 uint32_t unpack(const uint8_t* packed, uint32_t bits, int64_t index) {
-  if (bits == 8) return packed[index];
-  return packed[index / 2] >> (index % 2 * 4) & 15;
+  return packed[index * bits / 8] >> (index * bits % 8) & ((1u << bits) - 1);
 }
 
 void unpackAll(const uint8_t* packed, uint32_t bits, int64_t count, int32_t* to) {
   if (bits == 8) {
     for (int64_t i = 0; i < count; i++) to[i] = packed[i];
+    return;
+  }
+  if (bits == 2) {
+    for (int64_t i = 0; i < count; i++) to[i] = packed[i / 4] >> (i % 4 * 2) & 3;
     return;
   }
   for (int64_t i = 0; i < count / 2; i++) {

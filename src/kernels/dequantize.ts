@@ -3,14 +3,16 @@
 import { decodeFloats } from './float-types.ts';
 import { type QuantizeParameters, quantizedChannel } from './kernel.ts';
 
+type Bits = QuantizeParameters['bits'];
+
 /** Code `index` of a run of packed codes or zero points: low bits first. */
-export function codeAt(packed: Uint8Array, bits: 4 | 8, index: number): number {
-  if (bits === 8) return packed[index] as number;
-  return ((packed[index >> 1] as number) >> ((index & 1) * 4)) & 15;
+export function codeAt(packed: Uint8Array, bits: Bits, index: number): number {
+  const at = index * bits;
+  return ((packed[at >>> 3] as number) >> (at & 7)) & ((1 << bits) - 1);
 }
 
 /** The first `count` codes of a run of packed codes or zero points, one byte each. */
-export function unpackCodes(packed: Uint8Array, bits: 4 | 8, count: number): Uint8Array {
+export function unpackCodes(packed: Uint8Array, bits: Bits, count: number): Uint8Array {
   return Uint8Array.from({ length: count }, (_, index) => codeAt(packed, bits, index));
 }
 

@@ -22,10 +22,19 @@ export interface OutputSpec {
   readonly byteLength: number;
 }
 
-/** Parameters of `quantize-rtn`: see native/kernels/kernels.h for the layout of the outputs. */
+/**
+ * How the scale and zero point of a block are chosen.
+ * - `rtn`: from its extremes, in ONNX Runtime's own arithmetic
+ * - `search`: the pair with the least squared error among candidates around that one
+ * - `k-quant`: the same with elements weighted by rms + |x|
+ */
+export type QuantizeMethod = 'rtn' | 'search' | 'k-quant';
+
+/** Parameters of `quantize`: see native/kernels/kernels.h for the layout of the outputs. */
 export interface QuantizeParameters {
+  readonly method: QuantizeMethod;
   readonly type: FloatTypeCode;
-  readonly bits: 4 | 8;
+  readonly bits: 2 | 4 | 8;
   readonly blockSize: 16 | 32 | 64 | 128 | 256;
   readonly symmetric: boolean;
   readonly layout: WeightLayout;
@@ -64,7 +73,7 @@ export function quantizedChannel(
 }
 
 /**
- * Outputs of `quantize-rtn`, in order: codes UINT8 [n, kBlocks, blob], scales [n, kBlocks] in the source's type and,
+ * Outputs of `quantize`, in order: codes UINT8 [n, kBlocks, blob], scales [n, kBlocks] in the source's type and,
  * unless symmetric, zero points UINT8 [n, ceil(kBlocks * bits / 8)]. Throws a {@link UsageError} for parameters that
  * no kernel takes, a FormatError when a size goes beyond 2^53-1.
  */
@@ -87,12 +96,15 @@ function output(role: OutputSpec['role'], dtype: DTypeCode, dims: readonly numbe
 }
 
 function checkQuantizeParameters(parameters: QuantizeParameters): void {
-  const { type, bits, blockSize, n, k } = parameters;
+  const { method, type, bits, blockSize, n, k } = parameters;
   const refuse = (what: string, received: unknown, allowed: string): never => {
     throw new UsageError('ERR_OPTION', `${what} is ${received}`, { hint: `use ${allowed}` });
   };
   if (![1, 10, 16].includes(type)) refuse('the source type', type, 'fp32, fp16 or bf16');
-  if (![4, 8].includes(bits)) refuse('bits', bits, '4 or 8');
+  if (![2, 4, 8].includes(bits)) refuse('bits', bits, '2, 4 or 8');
+  if (!['rtn', 'search', 'k-quant'].includes(method)) {
+    refuse('the method', method, 'rtn, search or k-quant');
+  }
   if (![16, 32, 64, 128, 256].includes(blockSize)) {
     refuse('the block size', blockSize, '16, 32, 64, 128 or 256');
   }

@@ -3,13 +3,13 @@
 import { ceilDiv } from '../bytes.ts';
 import { codeAt } from './dequantize.ts';
 import { elementReader, floatByteLength, smallestNormal } from './float-types.ts';
-import type { FloatTypeCode } from './kernel.ts';
+import type { FloatTypeCode, QuantizeParameters } from './kernel.ts';
 
 /** What the quantized table is, and the type of the float one. */
 export interface TieGateFormat {
   readonly type: FloatTypeCode;
   readonly scaleType: FloatTypeCode;
-  readonly bits: 4 | 8;
+  readonly bits: QuantizeParameters['bits'];
   readonly blockSize: number;
   /** Elements per channel. */
   readonly k: number;

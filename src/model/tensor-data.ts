@@ -37,7 +37,7 @@ export interface ProtoData {
 
 /** A recipe for bytes: what a kernel makes of file ranges when the model is written. Interned: see `derive`. */
 export type Derivation = {
-  readonly kernel: 'quantize-rtn';
+  readonly kernel: 'quantize';
   readonly parameters: QuantizeParameters;
   readonly sources: readonly [FileRange];
   readonly outputs: readonly OutputSpec[];

@@ -7,6 +7,14 @@ import {
 } from '../kernels/kernel.ts';
 import type { Job } from './program.ts';
 
+/** Elements of a channel whose zero points fill a byte: what tiles are cut at multiples of. */
+export function zeroPointUnit({
+  bits,
+  blockSize,
+}: Pick<BlockFormat, 'bits' | 'blockSize'>): number {
+  return (8 / bits) * blockSize;
+}
+
 /** Bytes of one channel in each output of a quantizer; `zeroPoints` is 0 when there are none. */
 export interface ChannelBytes {
   readonly codes: number;
@@ -33,7 +41,7 @@ export function channelBytes(format: BlockFormat, elements: number): ChannelByte
 }
 
 /** The block format that a quantize or tie-gate job writes or reads. */
-export function blockFormat(job: Extract<Job, { kernel: 'quantize-rtn' | 'tie-gate' }>) {
+export function blockFormat(job: Extract<Job, { kernel: 'quantize' | 'tie-gate' }>) {
   if (job.kernel === 'tie-gate') return job;
   const { bits, blockSize, type, symmetric } = job.parameters;
   return { bits, blockSize, scaleType: type, hasZeroPoints: !symmetric };

@@ -2,7 +2,7 @@
 
 import { floatByteLength } from '../kernels/float-types.ts';
 import type { FileRange } from '../model/tensor-data.ts';
-import { blockFormat, channelBytes, totalBytes } from './channel-bytes.ts';
+import { blockFormat, channelBytes, totalBytes, zeroPointUnit } from './channel-bytes.ts';
 import { cutPanels, stripsOf } from './panels.ts';
 import type { CompareJob, TieGateJob, TileInput } from './program.ts';
 import type { ProgramLayout } from './program-layout.ts';
@@ -32,13 +32,13 @@ export function layTieGateRows(
   job: TieGateJob,
   ranges: TieGateRanges,
 ): void {
-  const { n, k, type, blockSize } = job;
+  const { n, k, type } = job;
   const size = floatByteLength(type);
   const format = blockFormat(job);
   const { codes, scales, zeroPoints } = channelBytes(format, k);
   const whole = [codes, scales, zeroPoints];
   const bytes = (elements: number) => elements * size + totalBytes(channelBytes(format, elements));
-  const work = { n, k, unit: 2 * blockSize, bytes };
+  const work = { n, k, unit: zeroPointUnit(job), bytes };
   for (const extent of rowTiles(work, layout.budget, describeGate(job))) {
     const { firstChannel, channels, firstElement, elements } = extent;
     const before = channelBytes(format, firstElement);
@@ -69,7 +69,7 @@ export function layTieGateColumns(
   job: TieGateJob,
   ranges: TieGateRanges,
 ): void {
-  const { n, k, type, blockSize } = job;
+  const { n, k, type } = job;
   if (n === 0 || k === 0) return;
   const size = floatByteLength(type);
   const format = blockFormat(job);
@@ -78,7 +78,7 @@ export function layTieGateColumns(
     n,
     k,
     elementBytes: size,
-    unit: 2 * blockSize,
+    unit: zeroPointUnit(job),
     slotBytesPerChannel: totalBytes(whole),
     extraBytesPerChannel: (rows: number) => totalBytes(channelBytes(format, rows)),
   };

@@ -16,19 +16,23 @@ export interface RunControl {
   readonly onBytes: ((bytesRead: number) => void) | undefined;
 }
 
-const KERNEL_IDS = { copy: 0, 'quantize-rtn': 1, 'tie-gate': 2, compare: 3 } as const;
+const KERNEL_IDS = { copy: 0, quantize: 1, 'tie-gate': 2, compare: 3 } as const;
+
+/** QuantizeMethod of native/kernels/kernels.h. */
+const METHOD_IDS = { rtn: 0, search: 1, 'k-quant': 2 } as const;
 
 // The fields of struct Job in native/program.h, in their order.
-const JOB_FIELDS = 12;
+const JOB_FIELDS = 13;
 
 function jobFields(job: Job): number[] {
   const kernel = KERNEL_IDS[job.kernel];
   switch (job.kernel) {
     case 'copy':
       return [kernel];
-    case 'quantize-rtn': {
-      const { type, bits, blockSize, symmetric, layout, n, k } = job.parameters;
-      return [kernel, type, bits, blockSize, Number(symmetric), Number(layout === 'columns'), n, k];
+    case 'quantize': {
+      const { method, type, bits, blockSize, symmetric, layout, n, k } = job.parameters;
+      const shape = [Number(symmetric), Number(layout === 'columns'), n, k];
+      return [kernel, type, bits, blockSize, ...shape, 0, 0, 0, 0, METHOD_IDS[method]];
     }
     case 'tie-gate': {
       const { type, bits, blockSize, layout, n, k, scaleType, hasZeroPoints } = job;
@@ -42,7 +46,7 @@ function jobFields(job: Job): number[] {
   }
 }
 
-/** Jobs as the addon reads them: twelve numbers each. */
+/** Jobs as the addon reads them: thirteen numbers each. */
 export function encodeJobs(jobs: readonly Job[]): Float64Array {
   const words = new Float64Array(jobs.length * JOB_FIELDS);
   jobs.forEach((job, index) => {

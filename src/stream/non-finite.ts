@@ -18,7 +18,7 @@ export interface NonFiniteHit {
 export function locateNonFinite(program: Program, tileIndex: number, index: number): NonFiniteHit {
   const tile = program.tiles.at(tileIndex);
   const job = program.jobs[tile.job];
-  if (job?.kernel !== 'quantize-rtn') throw new RangeError(`tile ${tileIndex} quantizes nothing`);
+  if (job?.kernel !== 'quantize') throw new RangeError(`tile ${tileIndex} quantizes nothing`);
   const { layout, n, type } = job.parameters;
   if (layout === 'rows') {
     // Tiles of rows follow the source, so the lowest tile has the first hit.

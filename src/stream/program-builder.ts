@@ -61,7 +61,7 @@ export class ProgramBuilder {
     const { n, k, type, layout, symmetric } = parameters;
     expectLength(source, n * k * floatByteLength(type), 'weight');
     expectPresence(places.zeroPoints, !symmetric);
-    const job: QuantizeJob = { kernel: 'quantize-rtn', parameters };
+    const job: QuantizeJob = { kernel: 'quantize', parameters };
     const index = this.#layout.addJob(job);
     if (layout === 'rows') layQuantizeRows(this.#layout, index, job, source, places);
     else layQuantizeColumns(this.#layout, index, this.#copy(), job, source, places);

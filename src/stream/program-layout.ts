@@ -37,7 +37,7 @@ export function scratchNeeded(job: Job, tile: UnorderedTile): number {
     const stride = strided ? paddedStride(input.segmentByteLength) : input.segmentByteLength;
     bytes += alignLine(input.segments * stride);
   });
-  if (job.kernel === 'quantize-rtn' && job.parameters.layout === 'rows') {
+  if (job.kernel === 'quantize' && job.parameters.layout === 'rows') {
     const { codes, scales, zeroPoints } = channelBytes(blockFormat(job), tile.elements);
     for (const part of [codes, scales, zeroPoints]) bytes += alignLine(tile.channels * part);
   }

@@ -15,7 +15,7 @@ export interface CopyJob {
 
 /** Quantize rows or columns of a 2-D weight. */
 export interface QuantizeJob {
-  readonly kernel: 'quantize-rtn';
+  readonly kernel: 'quantize';
   readonly parameters: QuantizeParameters;
 }
 
@@ -24,7 +24,7 @@ export interface TieGateJob {
   readonly kernel: 'tie-gate';
   readonly type: FloatTypeCode;
   readonly scaleType: FloatTypeCode;
-  readonly bits: 4 | 8;
+  readonly bits: QuantizeParameters['bits'];
   readonly blockSize: QuantizeParameters['blockSize'];
   readonly k: number;
   readonly n: number;
@@ -67,7 +67,7 @@ export interface TileOutput {
  *
  * Inputs and outputs by kernel:
  * - copy: one contiguous input; one output.
- * - quantize-rtn: the weight; codes, scales and (asymmetric) zero points. Rows go to files, one contiguous run each.
+ * - quantize: the weight; codes, scales and (asymmetric) zero points. Rows go to files, one contiguous run each.
  *   Columns go to a slot: the places are those of the strip's first block in the panel's first channel, channels are
  *   as far apart as in the whole tensor.
  * - tie-gate: float table, codes, scales, zero points if any; no output.

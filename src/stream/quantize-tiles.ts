@@ -2,7 +2,7 @@
 
 import { floatByteLength } from '../kernels/float-types.ts';
 import type { FileRange } from '../model/tensor-data.ts';
-import { blockFormat, channelBytes, totalBytes } from './channel-bytes.ts';
+import { blockFormat, channelBytes, totalBytes, zeroPointUnit } from './channel-bytes.ts';
 import { cutPanels, stripsOf } from './panels.ts';
 import type { OutputPlace, QuantizeJob, UnorderedTile } from './program.ts';
 import type { ProgramLayout } from './program-layout.ts';
@@ -27,8 +27,7 @@ function describe(job: QuantizeJob): string {
 }
 
 /**
- * A weight stored [N, K]: whole channels, or parts of one that end on a pair of blocks, because two 4-bit zero points
- * share a byte.
+ * A weight stored [N, K]: whole channels, or parts of one that end where a byte of zero points does.
  */
 export function layQuantizeRows(
   layout: ProgramLayout,
@@ -37,14 +36,14 @@ export function layQuantizeRows(
   source: FileRange,
   places: QuantizePlaces,
 ): void {
-  const { n, k, type, blockSize } = job.parameters;
+  const { n, k, type } = job.parameters;
   const size = floatByteLength(type);
   const format = blockFormat(job);
   const whole = channelBytes(format, k);
   const wholeParts = [whole.codes, whole.scales, whole.zeroPoints];
   const bytes = (elements: number) => elements * size + totalBytes(channelBytes(format, elements));
   for (const extent of rowTiles(
-    { n, k, unit: 2 * blockSize, bytes },
+    { n, k, unit: zeroPointUnit(job.parameters), bytes },
     layout.budget,
     describe(job),
   )) {
@@ -73,7 +72,7 @@ export function layQuantizeColumns(
   source: FileRange,
   places: QuantizePlaces,
 ): void {
-  const { n, k, type, blockSize } = job.parameters;
+  const { n, k, type } = job.parameters;
   if (n === 0 || k === 0) return;
   const size = floatByteLength(type);
   const format = blockFormat(job);
@@ -83,7 +82,7 @@ export function layQuantizeColumns(
       n,
       k,
       elementBytes: size,
-      unit: 2 * blockSize,
+      unit: zeroPointUnit(job.parameters),
       slotBytesPerChannel: totalBytes(whole),
       extraBytesPerChannel: () => 0,
     },

@@ -1,8 +1,9 @@
 /** One tile through a TypeScript kernel; the twin of class Worker in native/jobs.cc. */
 
+import type { QuantizeTarget } from '../kernels/block-quantizer.ts';
 import { type CompareResult, compareBits } from '../kernels/compare.ts';
 import { floatByteLength } from '../kernels/float-types.ts';
-import { type QuantizeTarget, quantizeColumns, quantizeRows } from '../kernels/quantize-rtn.ts';
+import { quantizeColumns, quantizeRows } from '../kernels/quantize.ts';
 import { tieGate } from '../kernels/tie-gate.ts';
 import { blockFormat, channelBytes, paddedStride } from './channel-bytes.ts';
 import type {
@@ -42,7 +43,7 @@ export function runTileKernel(job: Job, tile: Tile, io: TileIo): TileOutcome {
   switch (job.kernel) {
     case 'copy':
       return copy(tile, io);
-    case 'quantize-rtn':
+    case 'quantize':
       return job.parameters.layout === 'rows'
         ? quantizeRowTile(job, tile, io)
         : quantizeColumnTile(job, tile, io);

@@ -87,7 +87,7 @@ export function quantizedInitializers(
 ): QuantizedValues {
   const outputs = quantizeOutputs(parameters);
   const derivation = model.derive({
-    kernel: 'quantize-rtn',
+    kernel: 'quantize',
     parameters,
     sources: [weight.range],
     outputs,
@@ -117,6 +117,7 @@ export function quantizeParameters(
   options: Pick<QuantizeParameters, 'bits' | 'blockSize' | 'symmetric'>,
 ): QuantizeParameters {
   return {
+    method: 'rtn',
     type: weight.type,
     bits: options.bits,
     blockSize: options.blockSize,

@@ -1,6 +1,6 @@
 /** The questions a surgery may ask about bytes. The answers stream; a surgery never reads a weight itself. */
 
-import type { FloatTypeCode, WeightLayout } from '../kernels/kernel.ts';
+import type { FloatTypeCode, QuantizeParameters, WeightLayout } from '../kernels/kernel.ts';
 import type { FileRange } from '../model/tensor-data.ts';
 import type { PackedRows } from './packed-rows.ts';
 
@@ -22,7 +22,7 @@ export interface StoredTable {
   readonly scales: FileRange;
   readonly scaleType: FloatTypeCode;
   readonly zeroPoints: FileRange | undefined;
-  readonly bits: 4 | 8;
+  readonly bits: QuantizeParameters['bits'];
   readonly blockSize: 16 | 32 | 64 | 128 | 256;
   readonly n: number;
   readonly k: number;

@@ -97,7 +97,7 @@ it('has each value in memory and each output of a derivation once, made where it
     byteLength: 10,
   };
   const derivation = {
-    kernel: 'quantize-rtn' as const,
+    kernel: 'quantize' as const,
     parameters: {} as never,
     sources: [source] as const,
     outputs: [

@@ -2,13 +2,18 @@
 
 import fc from 'fast-check';
 import { encodeFloats } from '../../src/kernels/float-types.ts';
-import type { FloatTypeCode, QuantizeParameters } from '../../src/kernels/kernel.ts';
+import type {
+  FloatTypeCode,
+  QuantizeMethod,
+  QuantizeParameters,
+} from '../../src/kernels/kernel.ts';
 
 /** Formats with up to `maxN` channels and `maxK` elements, tails included. */
 export function formats(maxN: number, maxK: number): fc.Arbitrary<QuantizeParameters> {
   return fc.record({
+    method: fc.constantFrom<QuantizeMethod>('rtn', 'search', 'k-quant'),
     type: fc.constantFrom<FloatTypeCode>(1, 10, 16),
-    bits: fc.constantFrom(4 as const, 8 as const),
+    bits: fc.constantFrom(2 as const, 4 as const, 8 as const),
     blockSize: fc.constantFrom(16 as const, 32 as const, 64 as const, 128 as const, 256 as const),
     symmetric: fc.boolean(),
     layout: fc.constantFrom('rows' as const, 'columns' as const),

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { type QuantizeParameters, quantizeOutputs } from '../../src/kernels/kernel.ts';
 
 const parameters: QuantizeParameters = {
+  method: 'rtn',
   type: 10,
   bits: 4,
   blockSize: 32,
@@ -27,7 +28,8 @@ describe('quantizeOutputs', () => {
 
   it.each([
     ['type', 11],
-    ['bits', 2],
+    ['method', 'gptq'],
+    ['bits', 3],
     ['blockSize', 48],
     ['n', 0],
     ['k', 1.5],

@@ -1,12 +1,8 @@
 /** Quantizing whole weights in memory, as the kernel tests do. */
 
+import type { BlockFormat, QuantizeTarget } from '../../src/kernels/block-quantizer.ts';
 import { type QuantizeParameters, quantizedChannel } from '../../src/kernels/kernel.ts';
-import {
-  type BlockFormat,
-  type QuantizeTarget,
-  quantizeColumns,
-  quantizeRows,
-} from '../../src/kernels/quantize-rtn.ts';
+import { quantizeColumns, quantizeRows } from '../../src/kernels/quantize.ts';
 
 export interface Quantized {
   readonly codes: Uint8Array;
@@ -31,7 +27,7 @@ export function emptyOutputs(parameters: QuantizeParameters): QuantizeTarget {
   };
 }
 
-/** The part of `target` that begins at a channel and a block (even at 4 bits). */
+/** The part of `target` that begins at a channel and a block whose zero point begins a byte. */
 export function targetAt(
   format: BlockFormat,
   target: QuantizeTarget,

@@ -11,6 +11,7 @@ import { randomNumbers } from './arbitrary-weights.ts';
 import { quantizeWhole, transposed } from './quantized-buffers.ts';
 
 const parameters: QuantizeParameters = {
+  method: 'rtn',
   type: 1,
   bits: 4,
   blockSize: 16,

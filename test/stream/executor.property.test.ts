@@ -14,8 +14,9 @@ import { quantizeWhole, randomWeight, transpose } from './weights.ts';
 const RUNS = { numRuns: 150 };
 
 const parameters: fc.Arbitrary<QuantizeParameters> = fc.record({
+  method: fc.constantFrom('rtn', 'search', 'k-quant'),
   type: fc.constantFrom(1, 10, 16),
-  bits: fc.constantFrom(4, 8),
+  bits: fc.constantFrom(2, 4, 8),
   blockSize: fc.constantFrom(16, 32, 64, 128, 256),
   symmetric: fc.boolean(),
   layout: fc.constantFrom('rows', 'columns'),

@@ -95,7 +95,16 @@ describe.each(executors)('%s executor', (executor) => {
     'a NaN in %s stops with its coordinates',
     async (layout) => {
       const parameters: QuantizeParameters = {
-        ...{ type: 10, bits: 4, blockSize: 32, symmetric: true, layout, n: 500, k: 1000 },
+        ...{
+          method: 'rtn',
+          type: 10,
+          bits: 4,
+          blockSize: 32,
+          symmetric: true,
+          layout,
+          n: 500,
+          k: 1000,
+        },
       };
       const weight = randomWeight(parameters, 7);
       const at = layout === 'rows' ? 321 * 1000 + 765 : 765 * 500 + 321;

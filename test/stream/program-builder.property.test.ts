@@ -14,7 +14,8 @@ function range(byteLength: number): FileRange {
 
 /** Nothing is read, only laid out; the budget is small for these weights, so that they are cut. */
 const weight = fc.record({
-  bits: fc.constantFrom(4 as const, 8 as const),
+  method: fc.constant('rtn' as const),
+  bits: fc.constantFrom(2 as const, 4 as const, 8 as const),
   blockSize: fc.constantFrom(16 as const, 32 as const, 128 as const, 256 as const),
   symmetric: fc.boolean(),
   layout: fc.constantFrom('rows' as const, 'columns' as const),

@@ -10,7 +10,16 @@ const place = { file: { fd: 1, path: 'out.data' }, byteOffset: 0 };
 function quantize(parameters: Partial<QuantizeParameters>, memoryBytes: number, threads = 2) {
   const builder = new ProgramBuilder({ memoryBytes, threads });
   const whole: QuantizeParameters = {
-    ...{ type: 10, bits: 4, blockSize: 32, symmetric: false, layout: 'columns', n: 1, k: 1 },
+    ...{
+      method: 'rtn',
+      type: 10,
+      bits: 4,
+      blockSize: 32,
+      symmetric: false,
+      layout: 'columns',
+      n: 1,
+      k: 1,
+    },
     ...parameters,
   };
   const byteLength = whole.n * whole.k * 2;
@@ -77,7 +86,16 @@ test('a range beyond the end of its file is a mistake of the caller', () => {
 test('tiles of a 16 GB model take five megabytes', () => {
   const builder = new ProgramBuilder({ memoryBytes: 64 * MIB, threads: 2 });
   const parameters: QuantizeParameters = {
-    ...{ type: 10, bits: 4, blockSize: 32, symmetric: true, layout: 'columns', n: 14336, k: 4096 },
+    ...{
+      method: 'rtn',
+      type: 10,
+      bits: 4,
+      blockSize: 32,
+      symmetric: true,
+      layout: 'columns',
+      n: 14336,
+      k: 4096,
+    },
   };
   const source = { kind: 'range' as const, file, byteOffset: 0, byteLength: 14336 * 4096 * 2 };
   for (let i = 0; i < 136; i++)

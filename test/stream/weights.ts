@@ -2,7 +2,7 @@
 
 import { encodeFloats, floatByteLength } from '../../src/kernels/float-types.ts';
 import { type QuantizeParameters, quantizedChannel } from '../../src/kernels/kernel.ts';
-import { quantizeColumns, quantizeRows } from '../../src/kernels/quantize-rtn.ts';
+import { quantizeColumns, quantizeRows } from '../../src/kernels/quantize.ts';
 import { noise } from './scratch-files.ts';
 
 /** Little-endian elements between -4 and 4. */

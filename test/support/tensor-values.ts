@@ -3,7 +3,7 @@
 import { DType } from '../../src/dtypes.ts';
 import { encodeFloats } from '../../src/kernels/float-types.ts';
 import { type FloatTypeCode, quantizedChannel } from '../../src/kernels/kernel.ts';
-import { quantizeRows } from '../../src/kernels/quantize-rtn.ts';
+import { quantizeRows } from '../../src/kernels/quantize.ts';
 
 /** Element types of the text form, by their names in it. */
 export const TYPE_CODES: Readonly<Record<string, number>> = {
@@ -81,7 +81,8 @@ export function quantizedParts(
 ): { codes: Uint8Array; scales: Uint8Array; zeroPoints: Uint8Array } {
   const [n = 0, k = 0] = source.dims;
   const type = source.dtype as FloatTypeCode;
-  const parameters = { type, bits, blockSize, symmetric, layout: 'rows', n, k } as const;
+  const method = 'rtn';
+  const parameters = { method, type, bits, blockSize, symmetric, layout: 'rows', n, k } as const;
   const channel = quantizedChannel(parameters);
   const codes = new Uint8Array(n * channel.codesByteLength);
   const scales = new Uint8Array(n * channel.scalesByteLength);

@@ -1,0 +1,103 @@
+/** Quantizes tiles of weights, rows or columns; the native kernels give the same bytes. Pure. */
+
+import { type BlockFormat, BlockQuantizer, type QuantizeTarget } from './block-quantizer.ts';
+import { floatElements, patternTable } from './float-types.ts';
+import { quantizedChannel } from './kernel.ts';
+
+/**
+ * Quantizes `channels` contiguous rows of `format.k` elements ([N, K] layout). Every byte of their codes, scales and
+ * zero points is written.
+ * @returns -1, or the index of the first NaN or infinity among the elements of `source`; outputs are then unspecified
+ */
+export function quantizeRows(
+  format: BlockFormat,
+  source: Uint8Array,
+  channels: number,
+  target: QuantizeTarget,
+): number {
+  const { k, blockSize } = format;
+  const { blocks } = quantizedChannel(format);
+  const elements = floatElements(format.type, source);
+  const table = format.type === 1 ? undefined : patternTable(format.type);
+  const values = new Float32Array(blockSize);
+  const quantizer = new BlockQuantizer(format, target);
+  for (let channel = 0; channel < channels; channel++) {
+    for (let block = 0; block < blocks; block++) {
+      const first = channel * k + block * blockSize;
+      const count = Math.min(blockSize, k - block * blockSize);
+      decodeRun(elements, table, first, count, values);
+      if (!quantizer.quantize(values, count, channel, block)) {
+        return firstNonFinite(format.type, elements, channels, k, k);
+      }
+    }
+  }
+  return -1;
+}
+
+/**
+ * Quantizes a strip of `rows` rows (indices along k) of `columns` channels, rows `rowStride` bytes apart ([K, N]
+ * layout). The strip begins at a block whose zero point begins a byte; `target` points at its first block of each channel.
+ * @returns -1, or row * columns + column of the first NaN or infinity in row order; outputs are then unspecified
+ */
+export function quantizeColumns(
+  format: BlockFormat,
+  source: Uint8Array,
+  rowStride: number,
+  rows: number,
+  columns: number,
+  target: QuantizeTarget,
+): number {
+  const { type, blockSize } = format;
+  const pitch = rowStride / (type === 1 ? 4 : 2);
+  const elements = floatElements(type, source);
+  const table = type === 1 ? undefined : patternTable(type);
+  const values = new Float32Array(blockSize);
+  const quantizer = new BlockQuantizer(format, target);
+  for (let column = 0; column < columns; column++) {
+    for (let block = 0; block * blockSize < rows; block++) {
+      const count = Math.min(blockSize, rows - block * blockSize);
+      let index = block * blockSize * pitch + column;
+      for (let i = 0; i < count; i++, index += pitch) {
+        const element = elements[index] as number;
+        values[i] = table === undefined ? element : (table[element] as number);
+      }
+      if (!quantizer.quantize(values, count, column, block)) {
+        return firstNonFinite(type, elements, rows, columns, pitch);
+      }
+    }
+  }
+  return -1;
+}
+
+function decodeRun(
+  elements: Float32Array | Uint16Array,
+  table: Float32Array | undefined,
+  first: number,
+  count: number,
+  values: Float32Array,
+): void {
+  if (table === undefined) {
+    for (let i = 0; i < count; i++) values[i] = elements[first + i] as number;
+    return;
+  }
+  for (let i = 0; i < count; i++) values[i] = table[elements[first + i] as number] as number;
+}
+
+function firstNonFinite(
+  type: BlockFormat['type'],
+  elements: Float32Array | Uint16Array,
+  rows: number,
+  columns: number,
+  pitch: number,
+): number {
+  const table = type === 1 ? undefined : patternTable(type);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      const element = elements[row * pitch + column] as number;
+      if (!Number.isFinite(table === undefined ? element : table[element])) {
+        return row * columns + column;
+      }
+    }
+  }
+  return -1;
+}
