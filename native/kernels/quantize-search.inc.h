@@ -36,31 +36,51 @@ struct Fit {
 
 inline Ints twice(Ints x) { return joinPairs(x, shiftUp(x)); }
 
+// Candidates that are tried in one pass over the units, which then are loaded once for all of them.
+constexpr int kTogether = 3;
+struct Candidate {
+  Ints factor;
+  Ints zeroPoint;
+};
+
 template <int kBits, bool kWeighted>
-inline void tryCandidate(const Ints* units, const Ints* weights, int64_t pairs, Ints factor, Ints zeroPoint,
-                         Fit* best) {
-  const Ints lowest = subtractPairs(broadcastInt(0), zeroPoint);
-  const Ints highest = subtractPairs(broadcastPair((1 << kBits) - 1), zeroPoint);
-  Floats product = broadcast(0.0f), square = broadcast(0.0f);
+inline void tryCandidates(const Ints* units, const Ints* weights, int64_t pairs, const Candidate* candidates,
+                          Fit* best) {
+  Ints lowest[kTogether], highest[kTogether];
+  Floats product[kTogether], square[kTogether];
+  for (int i = 0; i < kTogether; i++) {
+    lowest[i] = subtractPairs(broadcastInt(0), candidates[i].zeroPoint);
+    highest[i] = subtractPairs(broadcastPair((1 << kBits) - 1), candidates[i].zeroPoint);
+    product[i] = square[i] = broadcast(0.0f);
+  }
   const int64_t run = kWeighted ? kWeightedPairs : pairs;
   for (int64_t first = 0; first < pairs; first += run) {
-    Ints products = broadcastInt(0), squares = broadcastInt(0);
+    Ints products[kTogether], squares[kTogether];
+    for (int i = 0; i < kTogether; i++) products[i] = squares[i] = broadcastInt(0);
     for (int64_t pair = first; pair < first + run; pair++) {
-      const Ints code = minKeys(maxKeys(scalePairs(units[pair], factor), lowest), highest);
-      const Ints weighted = kWeighted ? multiplyPairs(code, weights[pair]) : code;
-      products = addInts(products, sumProducts(weighted, units[pair]));
-      squares = addInts(squares, sumProducts(weighted, code));
+      const Ints unit = units[pair];
+      for (int i = 0; i < kTogether; i++) {
+        const Ints code = minKeys(maxKeys(scalePairs(unit, candidates[i].factor), lowest[i]), highest[i]);
+        const Ints weighted = kWeighted ? multiplyPairs(code, weights[pair]) : code;
+        products[i] = addInts(products[i], sumProducts(weighted, unit));
+        squares[i] = addInts(squares[i], sumProducts(weighted, code));
+      }
     }
-    product = add(product, toFloats(products));
-    square = add(square, toFloats(squares));
+    for (int i = 0; i < kTogether; i++) {
+      product[i] = add(product[i], toFloats(products[i]));
+      square[i] = add(square[i], toFloats(squares[i]));
+    }
   }
   const Floats zero = broadcast(0.0f);
-  const Floats gain = select(greater(product, zero), divide(multiply(product, product), square), zero);
-  const Mask better = greater(gain, best->gain);
-  best->gain = select(better, gain, best->gain);
-  best->product = select(better, product, best->product);
-  best->square = select(better, square, best->square);
-  best->zeroPoint = selectInts(better, zeroPoint, best->zeroPoint);
+  for (int i = 0; i < kTogether; i++) {
+    const Floats won = divide(multiply(product[i], product[i]), square[i]);
+    const Floats gain = select(greater(product[i], zero), won, zero);
+    const Mask better = greater(gain, best->gain);
+    best->gain = select(better, gain, best->gain);
+    best->product = select(better, product[i], best->product);
+    best->square = select(better, square[i], best->square);
+    best->zeroPoint = selectInts(better, candidates[i].zeroPoint, best->zeroPoint);
+  }
 }
 
 // Weights of `elements` elements a block; what lies beyond them is zero.
@@ -88,20 +108,24 @@ __attribute__((noinline)) Fit findFit(const Ints* units, const Ints* weights, in
   const int first = (symmetric ? 1 << (kBits - 1) : (1 << kBits) - 1) * 8 + kFirstOffset<kBits>;
   Fit best = {broadcast(0.0f), broadcast(0.0f), broadcast(0.0f), broadcastPair(1 << (kBits - 1))};
   const Ints middle = best.zeroPoint;
-  for (int i = 0; i < kCandidates; i++) {
-    const Ints factor = broadcastPair(first + i * kOffsetStep<kBits>);
-    const Ints zeroPoint = symmetric ? middle : minKeys(maxKeys(scalePairs(lowest, factor), zero), top);
-    tryCandidate<kBits, kWeighted>(units, weights, pairs, factor, zeroPoint, &best);
+  Candidate candidates[kTogether];
+  for (int done = 0; done < kCandidates; done += kTogether) {
+    for (int i = 0; i < kTogether; i++) {
+      const Ints factor = broadcastPair(static_cast<int16_t>(first + (done + i) * kOffsetStep<kBits>));
+      const Ints zeroPoint = symmetric ? middle : minKeys(maxKeys(scalePairs(lowest, factor), zero), top);
+      candidates[i] = {factor, zeroPoint};
+    }
+    tryCandidates<kBits, kWeighted>(units, weights, pairs, candidates, &best);
   }
   if (symmetric) return best;
   // The step that fits the best candidate's codes, with its zero point and the two beside it.
   const Floats exact = multiply(divide(best.square, best.product), broadcast(8 * kUnits));
   const Ints factor = twice(roundNear(min(max(exact, broadcast(1.0f)), broadcast(32767.0f))));
-  const Ints zeroPoint = best.zeroPoint;
   const Ints one = broadcastPair(1);
-  tryCandidate<kBits, kWeighted>(units, weights, pairs, factor, maxKeys(subtractPairs(zeroPoint, one), zero), &best);
-  tryCandidate<kBits, kWeighted>(units, weights, pairs, factor, zeroPoint, &best);
-  tryCandidate<kBits, kWeighted>(units, weights, pairs, factor, minKeys(addPairs(zeroPoint, one), top), &best);
+  candidates[0] = {factor, maxKeys(subtractPairs(best.zeroPoint, one), zero)};
+  candidates[1] = {factor, best.zeroPoint};
+  candidates[2] = {factor, minKeys(addPairs(best.zeroPoint, one), top)};
+  tryCandidates<kBits, kWeighted>(units, weights, pairs, candidates, &best);
   return best;
 }
 
