@@ -26,9 +26,9 @@ constexpr int kWeightShift = kBits == 8 ? 6 : 2;
 constexpr int64_t kWeightedPairs = 8;
 
 // The best so far: for codes d (less the zero point) and elements x, `product` is the sum of x * d and `square` that
-// of d * d. The step that fits best is product / square, and product^2 / square is what it takes off the error.
+// of d * d. The step that fits best is product / square, and product^2 / square is what it takes off the error; two of
+// these are compared without dividing.
 struct Fit {
-  Floats gain;
   Floats product;
   Floats square;
   Ints zeroPoint;  // in both halves
@@ -71,12 +71,10 @@ inline void tryCandidates(const Ints* units, const Ints* weights, int64_t pairs,
       square[i] = add(square[i], toFloats(squares[i]));
     }
   }
-  const Floats zero = broadcast(0.0f);
   for (int i = 0; i < kTogether; i++) {
-    const Floats won = divide(multiply(product[i], product[i]), square[i]);
-    const Floats gain = select(greater(product[i], zero), won, zero);
-    const Mask better = greater(gain, best->gain);
-    best->gain = select(better, gain, best->gain);
+    // No product of these reaches 2^102. A negative one makes a negative square, and is never better.
+    const Floats gain = multiply(multiply(product[i], absolute(product[i])), best->square);
+    const Mask better = greater(gain, multiply(multiply(best->product, best->product), square[i]));
     best->product = select(better, product[i], best->product);
     best->square = select(better, square[i], best->square);
     best->zeroPoint = selectInts(better, candidates[i].zeroPoint, best->zeroPoint);
@@ -106,7 +104,7 @@ __attribute__((noinline)) Fit findFit(const Ints* units, const Ints* weights, in
   const Ints zero = broadcastInt(0);
   const Ints top = broadcastPair((1 << kBits) - 1);
   const int first = (symmetric ? 1 << (kBits - 1) : (1 << kBits) - 1) * 8 + kFirstOffset<kBits>;
-  Fit best = {broadcast(0.0f), broadcast(0.0f), broadcast(0.0f), broadcastPair(1 << (kBits - 1))};
+  Fit best = {broadcast(0.0f), broadcast(1.0f), broadcastPair(1 << (kBits - 1))};
   const Ints middle = best.zeroPoint;
   Candidate candidates[kTogether];
   for (int done = 0; done < kCandidates; done += kTogether) {
@@ -160,7 +158,7 @@ inline void searchFit(const QuantizeParams& params, int64_t elements, Floats ran
   } else {
     fit = findFit<kBits, false>(units, nullptr, pairs, params.symmetric, lowest);
   }
-  const Mask found = greater(fit.gain, zero);
+  const Mask found = greater(fit.product, zero);
   const Floats unit = multiply(range, broadcast(1.0f / kUnits));
   *scale = select(found, multiply(divide(fit.product, fit.square), unit), *scale);
   *zeroPoint = select(found, toFloats(bitAnd(fit.zeroPoint, broadcastInt(0xffff))), *zeroPoint);

@@ -34,10 +34,10 @@ export interface BlockFit {
 
 /**
  * The best so far: for codes d (less the zero point) and elements x, `product` is the sum of x * d and `square` that
- * of d * d. The step that fits best is product / square, and product^2 / square is what it takes off the error.
+ * of d * d. The step that fits best is product / square, and product^2 / square is what it takes off the error; two of
+ * these are compared without dividing.
  */
 interface Fit {
-  gain: number;
   product: number;
   square: number;
   zeroPoint: number;
@@ -66,7 +66,7 @@ export class FitSearch {
   readonly #isWeighted: boolean;
   readonly #units: Int16Array;
   readonly #weights: Int16Array;
-  readonly #best: Fit = { gain: 0, product: 0, square: 0, zeroPoint: 0 };
+  readonly #best: Fit = { product: 0, square: 1, zeroPoint: 0 };
 
   constructor(format: Pick<QuantizeParameters, 'bits' | 'blockSize' | 'symmetric' | 'method'>) {
     this.#bits = format.bits;
@@ -93,10 +93,11 @@ export class FitSearch {
     }
     if (this.#isWeighted) this.#weigh(count);
     const best = this.#best;
-    best.gain = 0;
+    best.product = 0;
+    best.square = 1;
     if (this.#symmetric) this.#trySymmetric(count);
     else this.#tryAsymmetric(count, -roundEven(Math.fround(low * inverse)));
-    if (best.gain <= 0) return undefined;
+    if (best.product <= 0) return undefined;
     const step = Math.fround(best.product / best.square);
     return {
       scale: Math.fround(step * Math.fround(range / UNITS)),
@@ -118,8 +119,8 @@ export class FitSearch {
       const factor = top * 8 + first + i * step;
       this.#try(count, factor, clamp(scaleUnits(negatedLow, factor), 0, top));
     }
-    const { gain, product, square, zeroPoint } = this.#best;
-    if (gain <= 0) return;
+    const { product, square, zeroPoint } = this.#best;
+    if (product <= 0) return;
     // The step that fits the best candidate's codes, with its zero point and the two beside it.
     const exact = Math.fround(Math.fround(square / product) * (8 * UNITS));
     const factor = roundEven(clamp(exact, 1, 32767));
@@ -150,11 +151,10 @@ export class FitSearch {
       product = Math.fround(product + Math.fround(products));
       square = Math.fround(square + Math.fround(squares));
     }
-    if (product <= 0) return;
-    const gain = Math.fround(Math.fround(product * product) / square);
+    const fround = Math.fround;
     const best = this.#best;
-    if (gain <= best.gain) return;
-    best.gain = gain;
+    const gain = fround(fround(product * Math.abs(product)) * best.square);
+    if (gain <= fround(fround(best.product * best.product) * square)) return;
     best.product = product;
     best.square = square;
     best.zeroPoint = zeroPoint;

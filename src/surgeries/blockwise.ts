@@ -5,6 +5,7 @@ import { ceilDiv } from '../bytes.ts';
 import { DType, dtypeLabel } from '../dtypes.ts';
 import {
   type FloatTypeCode,
+  type QuantizeMethod,
   type QuantizeParameters,
   quantizeOutputs,
   type WeightLayout,
@@ -21,9 +22,9 @@ export const BLOCK_SIZES = [16, 32, 64, 128, 256] as const;
 
 /** Options every quantizing surgery has. */
 export const blockwiseOptions = {
-  method: choice(['rtn'], {
-    default: 'rtn',
-    help: "how codes are chosen; rtn: ONNX Runtime's own round-to-nearest, bit for bit",
+  method: choice(['auto', 'rtn', 'search', 'k-quant'], {
+    default: 'auto',
+    help: 'how scales are chosen: rtn from the extremes of a block (as ONNX Runtime does), search for the least squared error, k-quant for that of elements weighted by rms + |x|; auto: search at 2 and 4 bits, rtn at 8',
   }),
   blockSize: choice(BLOCK_SIZES, {
     default: 32,
@@ -114,10 +115,13 @@ export function quantizedInitializers(
 export function quantizeParameters(
   weight: QuantizableWeight,
   shape: { readonly layout: WeightLayout; readonly n: number; readonly k: number },
-  options: Pick<QuantizeParameters, 'bits' | 'blockSize' | 'symmetric'>,
+  options: Pick<QuantizeParameters, 'bits' | 'blockSize' | 'symmetric'> & {
+    readonly method: QuantizeMethod | 'auto';
+  },
 ): QuantizeParameters {
+  const best = options.bits === 8 ? 'rtn' : 'search';
   return {
-    method: 'rtn',
+    method: options.method === 'auto' ? best : options.method,
     type: weight.type,
     bits: options.bits,
     blockSize: options.blockSize,

@@ -87,7 +87,7 @@ export default defineSurgery({
     const parameters = quantizeParameters(
       weight,
       { layout: embedding.layout, n: embedding.vocabSize, k: embedding.hiddenSize },
-      blocks,
+      { ...blocks, method: options.method },
     );
     const { source } = embedding.table;
     const table = quantizedInitializers(model, { source, range: weight.range }, parameters, 'flat');

@@ -40,7 +40,7 @@ export default defineSurgery({
   summary: 'Quantize the weights of MatMul and Gemm to blocks (MatMulNBits)',
   options: {
     ...blockwiseOptions,
-    bits: choice([4, 8], { default: 4, help: 'bits per weight' }),
+    bits: choice([2, 4, 8], { default: 4, help: 'bits per weight' }),
     accuracyLevel: choice([0, 1, 2, 3, 4], {
       default: 4,
       help: 'accuracy_level of MatMulNBits; 4 computes with int8 activations',

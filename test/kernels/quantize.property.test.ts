@@ -57,7 +57,7 @@ describe('quantize', () => {
             quantizeRows(parameters, part, channels, targetAt(parameters, target, channel, 0));
             continue;
           }
-          const stripRows = tile.pairs * 2 * blockSize;
+          const stripRows = tile.pairs * Math.max(2, 8 / parameters.bits) * blockSize;
           for (let row = 0; row < k; row += stripRows) {
             const bytes = source.subarray((row * n + channel) * elementBytes);
             const at = targetAt(parameters, target, channel, row / blockSize);
