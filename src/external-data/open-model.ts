@@ -14,7 +14,7 @@ import {
 } from '../model/tensor-data.ts';
 import { loadNative } from '../native.ts';
 import { type DecodedModel, decodeModel } from '../proto/codec.ts';
-import { tapeRecord } from '../proto/deferred.ts';
+import { tapeRecord, tensorHeader } from '../proto/deferred.ts';
 import { fileReader } from '../proto/file-reader.ts';
 import { EXTERNAL, type TensorHeader } from '../proto/headers.ts';
 import { longToNumber } from '../proto/int64.ts';
@@ -52,6 +52,22 @@ function shapeByteLength(proto: onnx.ITensorProto, name: string): number {
   );
 }
 
+/** Small bytes that a message holds. A graph may have a million of them: each is a view, made anew at each look. */
+class MessageBytes implements InlineData {
+  readonly kind = 'inline';
+  readonly byteLength: number;
+  readonly #proto: onnx.ITensorProto;
+
+  constructor(byteLength: number, proto: onnx.ITensorProto) {
+    this.byteLength = byteLength;
+    this.#proto = proto;
+  }
+
+  get bytes(): Uint8Array {
+    return tensorHeader(this.#proto)?.rawData() ?? this.#proto.rawData ?? new Uint8Array(0);
+  }
+}
+
 /** A small range of a data file. */
 class SmallRange extends LazyBytes {
   readonly range: FileRange;
@@ -77,7 +93,7 @@ class Resolver {
     if (header !== undefined) {
       if (header.externalData !== undefined) return this.#external(proto, name, header);
       return header.rawByteLength > 0
-        ? new LazyBytes(header.rawByteLength, header.rawData)
+        ? new MessageBytes(header.rawByteLength, proto)
         : { kind: 'proto' };
     }
     if (proto.dataLocation === EXTERNAL) return this.#external(proto, name, undefined);
