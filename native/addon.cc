@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <string>
 
+#include "addon-graph.h"
 #include "addon-run.h"
 #include "program.h"
 #include "values.h"
@@ -12,7 +13,7 @@ namespace {
 using namespace lathe;
 
 // Raised by one whenever the shape of a call changes; src/native.ts refuses an addon built from other sources.
-constexpr uint32_t kBorderVersion = 2;
+constexpr uint32_t kBorderVersion = 3;
 
 napi_value info(napi_env env, napi_callback_info) {
   napi_value object, names;
@@ -68,6 +69,15 @@ napi_value reflinkRange(napi_env env, napi_callback_info call) {
     return throwArgument(env, "range");
   }
   const int error = lathe::reflinkRange(source, sourceOffset, length, target, targetOffset);
+  return error == 0 ? undefined(env) : throwSystem(env, error);
+}
+
+napi_value randomFill(napi_env env, napi_callback_info call) {
+  const Arguments arguments(env, call);
+  const uint8_t* bytes;
+  size_t length;
+  if (!toArray(env, arguments[0], napi_uint8_array, &bytes, &length)) return throwArgument(env, "bytes");
+  const int error = lathe::randomFill(const_cast<uint8_t*>(bytes), length);
   return error == 0 ? undefined(env) : throwSystem(env, error);
 }
 
@@ -149,6 +159,10 @@ napi_value initialize(napi_env env, napi_value exports) {
       {"preallocate", preallocate},
       {"renameExchange", renameExchange},
       {"reflinkRange", reflinkRange},
+      {"randomFill", randomFill},
+      {"scanModel", scanModel},
+      {"indexGraph", indexGraph},
+      {"describeTensors", describeTensors},
       {"runProgram", runProgram},
       {"progress", progress},
       {"cancel", cancel},

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -165,6 +166,16 @@ int reflinkRange(int source, int64_t sourceOffset, int64_t byteLength, int targe
   (void)targetOffset;
   return EOPNOTSUPP;
 #endif
+}
+
+int randomFill(uint8_t* to, size_t byteLength) {
+  constexpr size_t kLargest = 256;
+  for (size_t done = 0; done < byteLength;) {
+    const size_t piece = std::min(kLargest, byteLength - done);
+    if (getentropy(to + done, piece) != 0) return errno;
+    done += piece;
+  }
+  return 0;
 }
 
 }  // namespace lathe

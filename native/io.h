@@ -49,4 +49,7 @@ int renameExchange(const char* a, const char* b);
 // Shares blocks between two files (FICLONERANGE). EOPNOTSUPP, EINVAL or EXDEV where that is impossible.
 int reflinkRange(int source, int64_t sourceOffset, int64_t byteLength, int target, int64_t targetOffset);
 
+// Fills memory with random bytes of the system.
+int randomFill(uint8_t* to, size_t byteLength);
+
 }  // namespace lathe

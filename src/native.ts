@@ -55,6 +55,53 @@ export interface NativeQuantizeParameters {
 /** A run in progress: an opaque handle for `progress` and `cancel`. */
 export type NativeRun = { readonly __run: unique symbol };
 
+/** A model to scan, in memory or in a file, and what to know of it; see src/proto/skeleton.ts and walk.ts. */
+export interface NativeScan {
+  readonly bytes?: Uint8Array | undefined;
+  readonly fd?: number | undefined;
+  readonly byteLength: number;
+  readonly layout: Uint8Array;
+  readonly wholeBelow: Uint16Array;
+  /** In the order of ScanRules in native/skeleton.h. */
+  readonly limits: Float64Array;
+  readonly nonce: Uint8Array;
+}
+
+/** A skeleton; of each payload its offset, its length, and the number of its field. */
+export interface NativeSkeleton {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly payloads: Float64Array;
+}
+
+/** A graph to index and the tables to add to; see src/proto/graph-index.ts, headers.ts and name-table.ts. */
+export interface NativeGraph {
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly end: number;
+  /** Field numbers of its lists. */
+  readonly fields: Int32Array;
+  readonly tape: Int32Array<ArrayBuffer>;
+  readonly tapeLength: number;
+  readonly names: Int32Array<ArrayBuffer>;
+  readonly nameCount: number;
+  readonly slots: Int32Array<ArrayBuffer>;
+  readonly hashBasis: number;
+  /** How tokens of this process begin. */
+  readonly tokenPrefix: Uint8Array;
+}
+
+/** The tables with what was added (the arrays that were given, where there was room), and where it is. */
+export interface NativeGraphIndex {
+  readonly tape: Int32Array<ArrayBuffer>;
+  readonly tapeLength: number;
+  readonly names: Int32Array<ArrayBuffer>;
+  readonly nameCount: number;
+  readonly slots: Int32Array<ArrayBuffer>;
+  readonly at: number;
+  readonly counts: Int32Array;
+  readonly others: Int32Array;
+}
+
 /** What a run left behind. Folds: four numbers per tile, see native/jobs.h. */
 export interface NativeRunResult {
   readonly bytesRead: number;
@@ -88,6 +135,14 @@ export interface NativeAddon {
     targetFd: number,
     targetOffset: number,
   ): void;
+  /** Fills memory with random bytes of the system. */
+  randomFill(bytes: Uint8Array): void;
+  /** Leaves the payloads of a model out. Undefined for one that is damaged, odd, too large, or cannot be read. */
+  scanModel(scan: NativeScan): NativeSkeleton | undefined;
+  /** Indexes one graph or function. Undefined for bytes that are damaged or odd: nothing has changed then. */
+  indexGraph(graph: NativeGraph): NativeGraphIndex | undefined;
+  /** Describes tensors, as many as `rows` has room for, from the place at `at` on; see src/proto/tensor-headers.ts. */
+  describeTensors(bytes: Uint8Array, tape: Int32Array, at: number, rows: Float64Array): void;
   /** Starts a program on its own threads. */
   runProgram(program: NativeProgram): {
     readonly handle: NativeRun;
@@ -127,7 +182,7 @@ interface Loaded {
 }
 
 // kBorderVersion in native/addon.cc.
-const BORDER_VERSION = 2;
+const BORDER_VERSION = 3;
 
 let loaded: Loaded | undefined;
 

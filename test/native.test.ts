@@ -25,6 +25,8 @@ async function nativeWith(environment: Record<string, string>) {
 
 afterEach(() => {
   vi.unstubAllEnvs();
+  // Other files of this process must not find the module of another environment.
+  vi.resetModules();
 });
 
 describe('loading', () => {

@@ -90,8 +90,7 @@ export function findEmbedding(
   let best: { readonly rank: readonly number[]; readonly embedding: Embedding } | undefined;
   for (const graph of model.graphs()) {
     if (isInFunction(graph)) continue;
-    for (const node of graph.nodes) {
-      if (node.opType !== 'Gather' && node.opType !== 'GatherBlockQuantized') continue;
+    for (const node of graph.nodesOf('Gather', 'GatherBlockQuantized')) {
       const ids = idsInput(node.inputs[1]);
       if (ids === undefined || NOT_TOKENS.test(ids.name)) continue;
       const embedding = describe(model, node);

@@ -24,7 +24,7 @@ export class WeightCount {
 
   /** Begins with the tables. Then every tensor of the model is to be added. */
   constructor(model: Model) {
-    for (const node of model.nodes()) {
+    for (const node of model.nodesOf('GatherBlockQuantized', 'MatMulNBits')) {
       const table = node.is('GatherBlockQuantized', 'com.microsoft')
         ? quantizedGather(model, node)
         : node.is('MatMulNBits', 'com.microsoft')

@@ -4,7 +4,7 @@ import { formatSize } from '../bytes.ts';
 
 export type ProgressMode = 'auto' | 'plain' | 'json' | 'none';
 
-/** Shows how far a run is. `update` may be called as often as one likes; `finish` clears the line. */
+/** Shows how far a run is. `update` may be called as often as one likes; `finish` clears the line, once. */
 export interface ProgressDisplay {
   update(phase: string, done: number, total: number): void;
   finish(): void;
@@ -56,6 +56,7 @@ export function progressDisplay(mode: ProgressMode): ProgressDisplay {
     },
     finish() {
       if (redraw && current !== '') process.stderr.write('\r\u001b[2K');
+      current = '';
     },
   };
 }

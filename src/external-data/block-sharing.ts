@@ -14,6 +14,9 @@ const LEAST_STRETCH = MIB;
 /** Padding longer than this ends a stretch: it would have to be read. */
 const LONGEST_GAP = 64 * KIB;
 
+/** A stretch with more padding than this has many small tensors, each of which would have to be looked at. */
+const MOST_GAPS = 4096;
+
 /** A range of the output. */
 export interface Extent {
   readonly byteOffset: number;
@@ -60,7 +63,7 @@ function trimmed(candidate: Candidate, fileBytes: number): SharedStretch | undef
  * @param writes those of this file, in order of offsets
  */
 export function sharedStretches(
-  writes: readonly PlannedWrite[],
+  writes: Iterable<PlannedWrite>,
   fileBytes: number,
 ): SharedStretch[] {
   const stretches: SharedStretch[] = [];
@@ -83,6 +86,10 @@ export function sharedStretches(
       open = { source: data.file, shift, start: byteOffset, end: byteOffset, gaps: [] };
     } else if (gap > 0) {
       open.gaps.push({ byteOffset: open.end, byteLength: gap });
+      if (open.gaps.length > MOST_GAPS) {
+        open = undefined;
+        continue;
+      }
     }
     open.end = byteOffset + byteLength;
   }

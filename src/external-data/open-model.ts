@@ -1,7 +1,7 @@
 /** Opening a model: decode the graph, find every tensor's bytes, check that they are there. No payload is read. */
 
 import { KIB } from '../bytes.ts';
-import { denseByteLength } from '../dtypes.ts';
+import { type DTypeCode, denseByteLength } from '../dtypes.ts';
 import { FormatError } from '../errors.ts';
 import { Model } from '../model/model.ts';
 import { plainDomain } from '../model/node.ts';
@@ -14,14 +14,14 @@ import {
 } from '../model/tensor-data.ts';
 import { loadNative } from '../native.ts';
 import { type DecodedModel, decodeModel } from '../proto/codec.ts';
-import { tapeRecord } from '../proto/deferred.ts';
+import { nodesOf } from '../proto/deferred.ts';
 import { fileReader } from '../proto/file-reader.ts';
-import { EXTERNAL, type TensorHeader } from '../proto/headers.ts';
+import { DECODED, EXTERNAL, type ExternalPlace, type TensorHeader } from '../proto/headers.ts';
 import { longToNumber } from '../proto/int64.ts';
 import type { onnx } from '../proto/onnx.js';
 import type { Payload } from '../proto/skeleton.ts';
 import { checkRange, OpenedFiles } from './open-files.ts';
-import { checkExternalType, parseExternalReference } from './reference.ts';
+import { checkExternalType, type ExternalEntry, parseExternalReference } from './reference.ts';
 
 /** Ranges up to this size are read at once: shapes, axes, scalars that surgeries look at. */
 const READ_BELOW = KIB;
@@ -40,16 +40,31 @@ function readSmall({ file, byteOffset, byteLength }: FileRange): Uint8Array {
 }
 
 /** Bytes that type and shape ask for, where the reference does not say. */
-function shapeByteLength(proto: onnx.ITensorProto, name: string): number {
-  const dims = (proto.dims ?? []).map((dim) =>
-    longToNumber(dim, `a dimension of tensor "${name}"`),
-  );
-  const byteLength = denseByteLength(proto.dataType ?? 0, dims, `tensor "${name}"`);
+function shapeByteLength(dtype: DTypeCode, dims: readonly number[], name: string): number {
+  const byteLength = denseByteLength(dtype, dims, `tensor "${name}"`);
   if (byteLength !== undefined) return byteLength;
   throw new FormatError(
     'ERR_EXTERNAL_DATA',
-    `tensor "${name}": external data has no length and type ${proto.dataType} has no fixed width`,
+    `tensor "${name}": external data has no length and type ${dtype} has no fixed width`,
   );
+}
+
+/** Small bytes that a message holds. A graph may have a million of them: each is a view, made anew at each look. */
+class MessageBytes implements InlineData {
+  readonly kind = 'inline';
+  readonly #header: TensorHeader;
+
+  constructor(header: TensorHeader) {
+    this.#header = header;
+  }
+
+  get byteLength(): number {
+    return this.#header.rawByteLength;
+  }
+
+  get bytes(): Uint8Array {
+    return this.#header.rawData();
+  }
 }
 
 /** A small range of a data file. */
@@ -73,14 +88,33 @@ class Resolver {
     this.#decoded = decoded;
   }
 
-  resolve(proto: onnx.ITensorProto, name: string, header: TensorHeader | undefined): TensorData {
+  resolve(
+    proto: onnx.ITensorProto | undefined,
+    name: string,
+    header: TensorHeader | undefined,
+  ): TensorData {
     if (header !== undefined) {
-      if (header.externalData !== undefined) return this.#external(proto, name, header);
-      return header.rawByteLength > 0
-        ? new LazyBytes(header.rawByteLength, header.rawData)
-        : { kind: 'proto' };
+      const { dataType, dims, place, externalData } = header;
+      if (place !== undefined) {
+        checkExternalType(dataType, name);
+        return this.#external(place, dataType, dims, name);
+      }
+      if (externalData !== undefined) return this.#referred(externalData, dataType, dims, name);
+      return header.rawByteLength > 0 ? new MessageBytes(header) : { kind: 'proto' };
     }
-    if (proto.dataLocation === EXTERNAL) return this.#external(proto, name, undefined);
+    if (proto === undefined) return { kind: 'proto' };
+    if (proto.dataLocation === EXTERNAL) {
+      const entries = proto.externalData ?? [];
+      const dims = (proto.dims ?? []).map((dim) =>
+        longToNumber(dim, `a dimension of tensor "${name}"`),
+      );
+      return this.#referred(
+        entries.map(({ key, value }) => ({ key: key ?? '', value: value ?? '' })),
+        proto.dataType ?? 0,
+        dims,
+        name,
+      );
+    }
     const payload = this.#decoded.payloadOf(proto);
     if (payload !== undefined) {
       return this.#embedded(payload, proto, name);
@@ -110,17 +144,34 @@ class Resolver {
     return new SmallRange(range);
   }
 
-  #external(proto: onnx.ITensorProto, name: string, header: TensorHeader | undefined): TensorData {
-    const entries =
-      header?.externalData ??
-      (proto.externalData ?? []).map(({ key, value }) => ({ key: key ?? '', value: value ?? '' }));
-    checkExternalType(header?.dataType ?? proto.dataType ?? 0, name);
+  /** The place that `external_data` tells. */
+  #referred(
+    entries: readonly ExternalEntry[],
+    dtype: DTypeCode,
+    dims: readonly number[],
+    name: string,
+  ): TensorData {
+    checkExternalType(dtype, name);
     const reference = parseExternalReference(entries, name);
     for (const key of reference.unknownKeys) this.unknownKeys.add(key);
-    const file = this.#files.data(reference.location, name);
-    if (!this.locations.has(file)) this.locations.set(file, reference.location);
-    const byteLength = reference.byteLength ?? shapeByteLength(proto, name);
-    return this.#range({ kind: 'range', file, byteOffset: reference.byteOffset, byteLength }, name);
+    return this.#external(reference, dtype, dims, name);
+  }
+
+  #external(
+    { location, byteOffset, byteLength }: ExternalPlace,
+    dtype: DTypeCode,
+    dims: readonly number[],
+    name: string,
+  ): TensorData {
+    const file = this.#files.data(location, name);
+    if (!this.locations.has(file)) this.locations.set(file, location);
+    const range: FileRange = {
+      kind: 'range',
+      file,
+      byteOffset,
+      byteLength: byteLength ?? shapeByteLength(dtype, dims, name),
+    };
+    return this.#range(range, name);
   }
 }
 
@@ -135,10 +186,17 @@ function checkComplete({ model: proto, tape }: DecodedModel, path: string): void
     });
   if (!proto.graph) throw incomplete('the model has no graph');
   const imported = new Set((proto.opsetImport ?? []).map((entry) => plainDomain(entry.domain)));
-  const missing = (proto.graph.node ?? []).find((node) => {
-    const record = tapeRecord(node);
-    return !imported.has(plainDomain(record === undefined ? node.domain : tape.domain(record)));
-  });
+  const nodes = nodesOf(proto.graph);
+  let missing: onnx.INodeProto | undefined;
+  let known = -1;
+  for (let index = 0; missing === undefined && index < nodes.length; index++) {
+    const record = nodes.mark(index);
+    const isRead = record !== DECODED;
+    if (isRead && tape.domainId(record) === known) continue;
+    const domain = plainDomain(isRead ? tape.domain(record) : nodes.at(index).domain);
+    if (!imported.has(domain)) missing = nodes.at(index);
+    else if (isRead) known = tape.domainId(record);
+  }
   if (missing === undefined) return;
   throw incomplete(
     `node "${missing.name || missing.opType}" is of operator set "${plainDomain(missing.domain) || 'ai.onnx'}", which the model does not import`,

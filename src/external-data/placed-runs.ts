@@ -4,7 +4,8 @@ import { posix } from 'node:path';
 import { formatSize } from '../bytes.ts';
 import type { SourceFile } from '../model/tensor-data.ts';
 import { freshName, type Layout, layOut, seriesName } from './layout.ts';
-import type { Run, RunList } from './runs.ts';
+import type { ListedRun, Run, RunList } from './runs.ts';
+import type { ExternalPlace } from './tensor-fields.ts';
 
 /** How values that do not stay in the `.onnx` are laid out. */
 export interface DataFileOptions {
@@ -48,9 +49,9 @@ export interface PlacedRuns {
   /** The files to write. */
   readonly files: readonly PlannedFile[];
   /** What goes into them, file by file in order of offsets. */
-  readonly written: readonly PlacedRun[];
+  written(): Iterable<PlacedRun>;
   /** Where the payload number `index` of the list is. */
-  placeOf(index: number): { readonly file: string; readonly byteOffset: number };
+  placeOf(index: number): ExternalPlace;
   /** Payloads that share the bytes of an earlier one. */
   readonly aliases: number;
   /** Bytes of all payloads, shared ones once. */
@@ -66,27 +67,31 @@ function sourceOf({ data }: Run): SourceFile | undefined {
 /** A data file as laid out. */
 interface LaidFile {
   readonly byteLength: number;
-  readonly runs: { readonly run: Run; readonly byteOffset: number }[];
+  readonly runs: ListedRun[];
+  readonly byteOffsets: number[];
 }
 
 /** True when the file is the whole of one source file, which has every run where the output has it. */
-function isSourceAsItIs({ runs, byteLength }: LaidFile): boolean {
-  const source = runs[0] && sourceOf(runs[0].run);
+function isSourceAsItIs({ runs, byteOffsets, byteLength }: LaidFile): boolean {
+  const source = runs[0] && sourceOf(runs[0]);
   return (
     source?.byteLength === byteLength &&
     runs.every(
-      ({ run: { data }, byteOffset }) =>
-        data.kind === 'range' && data.file === source && data.byteOffset === byteOffset,
+      ({ data }, index) =>
+        data.kind === 'range' && data.file === source && data.byteOffset === byteOffsets[index],
     )
   );
 }
 
-function layFiles(runs: readonly Run[], layout: Layout): LaidFile[] {
+function layFiles(runs: readonly ListedRun[], layout: Layout): LaidFile[] {
   const lengths = runs.map((run) => run.byteLength);
   const laid = layOut(lengths, layout);
-  const files = laid.byteLengths.map((byteLength): LaidFile => ({ byteLength, runs: [] }));
+  const files = laid.byteLengths.map(
+    (byteLength): LaidFile => ({ byteLength, runs: [], byteOffsets: [] }),
+  );
   laid.runs.forEach(({ file, byteOffset }, index) => {
-    files[file]?.runs.push({ run: runs[index] as Run, byteOffset });
+    files[file]?.runs.push(runs[index] as ListedRun);
+    files[file]?.byteOffsets.push(byteOffset);
   });
   return files;
 }
@@ -95,7 +100,7 @@ function layFiles(runs: readonly Run[], layout: Layout): LaidFile[] {
 function isThere(first: string, files: readonly LaidFile[], { kept }: DataFileOptions): boolean {
   if (kept?.what !== 'files') return false;
   return files.every((file, index) => {
-    const source = file.runs[0] && sourceOf(file.runs[0].run);
+    const source = file.runs[0] && sourceOf(file.runs[0]);
     const location = source && kept.locationOf(source);
     const isNamed =
       location !== undefined &&
@@ -112,7 +117,10 @@ function layoutWarnings({ runs, parts }: RunList, { layout }: DataFileOptions): 
       ({ tensor, byteLength }) =>
         `tensor "${tensor}" has ${formatSize(byteLength)}, more than ${formatSize(maxFileSize)}; it is in a file of its own, whole`,
     );
-  const crossing = parts.filter(({ byteOffset }) => byteOffset % align !== 0).length;
+  let crossing = 0;
+  for (let index = 0; index < parts.length; index++) {
+    if (parts.at(index).byteOffset % align !== 0) crossing++;
+  }
   if (crossing > 0) {
     warnings.push(
       `${crossing} tensors begin inside others, whose bytes they share, not at multiples of ${align}`,
@@ -121,17 +129,42 @@ function layoutWarnings({ runs, parts }: RunList, { layout }: DataFileOptions): 
   return warnings;
 }
 
+/** The place of each run of a list, in columns: there may be a million. */
+class Places {
+  readonly names: string[] = [];
+  readonly #files: Int32Array;
+  readonly #byteOffsets: Float64Array;
+
+  constructor({ runs }: RunList) {
+    this.#files = new Int32Array(runs.length);
+    this.#byteOffsets = new Float64Array(runs.length);
+  }
+
+  /** @param file index in `names` */
+  set({ number }: ListedRun, file: number, byteOffset: number): void {
+    this.#files[number] = file;
+    this.#byteOffsets[number] = byteOffset;
+  }
+
+  of(run: ListedRun): PlacedRun {
+    const file = this.names[this.#files[run.number] as number] ?? '';
+    return { run, file, byteOffset: this.#byteOffsets[run.number] as number };
+  }
+}
+
 /** Gives every run of `list` its place, in order, and every data file its name. */
 export function placeRuns(list: RunList, options: DataFileOptions): PlacedRuns {
   const { dataNameOf, isTaken, kept, layout } = options;
-  const places = new Map<Run, PlacedRun>();
-  const series = new Map<string, Run[]>();
+  const places = new Places(list);
+  const series = new Map<string, ListedRun[]>();
   for (const run of list.runs) {
     const { data } = run;
     const location =
       kept?.what === 'ranges' && data.kind === 'range' ? kept.locationOf(data.file) : undefined;
     if (location !== undefined && data.kind === 'range') {
-      places.set(run, { run, file: location, byteOffset: data.byteOffset });
+      const known = places.names.indexOf(location);
+      const file = known < 0 ? places.names.push(location) - 1 : known;
+      places.set(run, file, data.byteOffset);
       continue;
     }
     const first = dataNameOf?.(sourceOf(run)) ?? '';
@@ -140,7 +173,7 @@ export function placeRuns(list: RunList, options: DataFileOptions): PlacedRuns {
     else runs.push(run);
   }
   const files: PlannedFile[] = [];
-  const written: PlacedRun[] = [];
+  const written: (readonly ListedRun[])[] = [];
   const warnings = layoutWarnings(list, options);
   for (const [wanted, runs] of series) {
     const laid = layFiles(runs, layout);
@@ -154,24 +187,24 @@ export function placeRuns(list: RunList, options: DataFileOptions): PlacedRuns {
     if (first !== wanted && layout.dataName !== undefined) {
       warnings.push(`${wanted} is taken; the data goes to ${first}`);
     }
-    laid.forEach(({ byteLength, runs: members }, index) => {
-      const file = seriesName(first, index, laid.length);
-      if (!stays) files.push({ name: file, byteLength });
-      for (const { run, byteOffset } of members) {
-        const place = { run, file, byteOffset };
-        places.set(run, place);
-        if (!stays) written.push(place);
-      }
+    laid.forEach(({ byteLength, runs: members, byteOffsets }, index) => {
+      const name = seriesName(first, index, laid.length);
+      const file = places.names.push(name) - 1;
+      for (const [at, run] of members.entries()) places.set(run, file, byteOffsets[at] as number);
+      if (stays) return;
+      files.push({ name, byteLength });
+      written.push(members);
     });
   }
   return {
     files,
-    written,
+    *written() {
+      for (const members of written) for (const run of members) yield places.of(run);
+    },
     placeOf(index) {
-      const part = list.parts[index];
-      const place = part && places.get(part.run);
-      if (part === undefined || place === undefined) throw new RangeError(`no payload ${index}`);
-      return { file: place.file, byteOffset: place.byteOffset + part.byteOffset };
+      const { run, byteOffset, byteLength } = list.parts.at(index);
+      const place = places.of(run);
+      return { file: place.file, byteOffset: place.byteOffset + byteOffset, byteLength };
     },
     aliases: list.parts.length - list.runs.length,
     valueBytes: list.runs.reduce((sum, run) => sum + run.byteLength, 0),

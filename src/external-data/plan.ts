@@ -10,12 +10,11 @@ import { syncModel } from '../model/sync.ts';
 import type { Tensor } from '../model/tensor.ts';
 import { type EncodedModel, encodeModel } from '../proto/codec.ts';
 import { isExternal, tensorHeader } from '../proto/deferred.ts';
-import type { TensorPlace } from '../proto/model-writer.ts';
+import type { TensorPlace, TensorPlaces } from '../proto/model-writer.ts';
 import type { onnx } from '../proto/onnx.js';
 import { type Home, homeChooser } from './homes.ts';
 import {
   type DataFileOptions,
-  type PlacedRun,
   type PlacedRuns,
   type PlannedFile,
   placeRuns,
@@ -63,10 +62,11 @@ export interface PlannedWrite {
 export interface Placing {
   /** Every tensor, in the order of the model, which must stay as it was planned. */
   readonly tensors: Iterable<PlannedTensor>;
+  readonly placed: PlacedRuns;
   /** The data files to write, in order of first use. */
   readonly dataFiles: readonly PlannedFile[];
   /** Each distinct run of the data files once, file by file in order of offsets. */
-  readonly dataWrites: readonly PlannedWrite[];
+  dataWrites(): Iterable<PlannedWrite>;
   /** Tensors that share the bytes of an earlier one. */
   readonly aliases: number;
   /** Bytes of all values, each distinct one once; kept ranges included. */
@@ -88,14 +88,22 @@ export interface SavePlan extends Placing {
 }
 
 /** Bytes that embedded tensors share in the source and cannot share in one file. */
-function duplicatedBytes(embedded: readonly TensorPayload[]): number {
-  const distinct = collectRuns(embedded).runs.reduce((sum, run) => sum + run.byteLength, 0);
-  return embedded.reduce((sum, { data }) => sum + payloadLength(data), 0) - distinct;
+function duplicatedBytes(embedded: Iterable<TensorPayload>): number {
+  const payloads = [...embedded];
+  const distinct = collectRuns(payloads).runs.reduce((sum, run) => sum + run.byteLength, 0);
+  return payloads.reduce((sum, { data }) => sum + payloadLength(data), 0) - distinct;
 }
 
-function writeOf({ run, file, byteOffset }: PlacedRun): PlannedWrite {
-  const { byteLength, data, tensor } = run;
-  return { file, byteOffset, byteLength, data, tensor };
+/** Whether a value of the file is where it goes. */
+function isInPlace({ proto }: Tensor, placement: Placement): boolean {
+  return placement.kind === 'external' ? refersTo(proto, placement) : !isExternal(proto);
+}
+
+function* dataWrites(placed: PlacedRuns): Generator<PlannedWrite> {
+  for (const { run, file, byteOffset } of placed.written()) {
+    const { byteLength, data, tensor } = run;
+    yield { file, byteOffset, byteLength, data, tensor };
+  }
 }
 
 /** The tensors of a plan, described again each time: of a million, most stay where they are. */
@@ -118,34 +126,29 @@ class PlannedTensors implements Iterable<PlannedTensor> {
       if (kind === 'proto') yield { named, placement: { kind } };
       else if (kind !== 'external') yield { named, placement: { kind, byteLength } };
       else {
-        const place = this.#placed.placeOf(nextPart++);
-        yield { named, placement: { kind, ...place, byteLength } };
+        yield { named, placement: { kind, ...this.#placed.placeOf(nextPart++) } };
       }
     }
   }
 }
 
-/** What becomes of the values of a model, before data files are laid out. */
-function sortByHome(model: Model, homeOf: (tensor: Tensor) => Home) {
-  const external: ExternalTensor[] = [];
-  /** Ranges that go inside the `.onnx`. */
-  const embedded: TensorPayload[] = [];
-  let bytesInside = 0;
-  let movesInside = false;
+function* externalTensors(
+  model: Model,
+  homeOf: (tensor: Tensor) => Home,
+): Generator<ExternalTensor> {
   for (const named of model.tensors()) {
-    const { tensor } = named;
-    const home = homeOf(tensor);
+    const home = homeOf(named.tensor);
     if (home.kind === 'external') {
-      external.push({ data: home.data, tensor: named.name, described: tensor });
-      continue;
-    }
-    movesInside ||= isExternal(tensor.proto);
-    if (home.kind !== 'proto') bytesInside += tensor.byteLength ?? 0;
-    if (home.kind === 'embedded' && home.data.kind === 'range') {
-      embedded.push({ data: home.data, tensor: '' });
+      yield { data: home.data, tensor: named.name, described: named.tensor };
     }
   }
-  return { external, embedded, bytesInside, movesInside };
+}
+
+function* embeddedRanges(model: Model, homeOf: (tensor: Tensor) => Home): Generator<TensorPayload> {
+  for (const { tensor } of model.tensors()) {
+    const home = homeOf(tensor);
+    if (home.kind === 'embedded' && home.data.kind === 'range') yield { ...home, tensor: '' };
+  }
 }
 
 /**
@@ -154,22 +157,31 @@ function sortByHome(model: Model, homeOf: (tensor: Tensor) => Home) {
  */
 export function placeTensors(model: Model, options: PlanOptions): Placing {
   const homeOf = homeChooser(model, options);
-  const { external, embedded, bytesInside, movesInside } = sortByHome(model, homeOf);
   // The name decides: what is called like safetensors is written so, and nothing else.
   const dataName = options.dataNameOf?.(undefined) ?? '';
+  const external = externalTensors(model, homeOf);
   const placed = isSafetensorsName(dataName)
-    ? placeSafetensors(external, dataName, options)
+    ? placeSafetensors([...external], dataName, options)
     : placeRuns(collectRuns(external), options);
-  const isElsewhere = ({ described, data }: ExternalTensor, index: number) =>
-    !refersTo(described.proto, { ...placed.placeOf(index), byteLength: payloadLength(data) });
-  const duplicated = options.layout.embed === true ? duplicatedBytes(embedded) : 0;
+  const tensors = new PlannedTensors(model, homeOf, placed);
+  let { valueBytes } = placed;
+  let movesBytes = placed.files.length > 0;
+  for (const { named, placement } of tensors) {
+    if (placement.kind === 'inline' || placement.kind === 'embedded') {
+      valueBytes += placement.byteLength;
+    }
+    movesBytes ||= !isInPlace(named.tensor, placement);
+  }
+  const duplicated =
+    options.layout.embed === true ? duplicatedBytes(embeddedRanges(model, homeOf)) : 0;
   return {
-    tensors: new PlannedTensors(model, homeOf, placed),
+    tensors,
+    placed,
     dataFiles: placed.files,
-    dataWrites: placed.written.map(writeOf),
+    dataWrites: () => dataWrites(placed),
     aliases: placed.aliases,
-    valueBytes: placed.valueBytes + bytesInside,
-    movesBytes: placed.files.length > 0 || movesInside || external.some(isElsewhere),
+    valueBytes,
+    movesBytes,
     warnings: [
       ...placed.warnings,
       ...(duplicated === 0
@@ -182,22 +194,40 @@ export function placeTensors(model: Model, options: PlanOptions): Placing {
 }
 
 /** What is written otherwise than the messages say: where values are now, and what goes inside the `.onnx`. */
-function changedPlaces(tensors: Iterable<PlannedTensor>) {
-  const places = new Map<onnx.ITensorProto, TensorPlace>();
-  const payloads = new Map<onnx.ITensorProto, TensorPayload>();
-  for (const { named, placement } of tensors) {
-    const { proto, data } = named.tensor;
-    if (placement.kind === 'external') {
-      // A message that was decoded may hold other values besides.
-      const isSame = tensorHeader(proto) !== undefined && refersTo(proto, placement);
-      if (!isSame) places.set(proto, entriesOf(placement));
-    } else if (placement.kind !== 'proto' && data.kind !== 'proto') {
-      if (data.kind === 'inline' && holds(proto, data)) continue;
-      places.set(proto, placement.byteLength);
-      payloads.set(proto, { data, tensor: named.name });
+class ChangedPlaces implements TensorPlaces {
+  /** What goes inside. */
+  readonly payloads = new Map<onnx.ITensorProto, TensorPayload>();
+  readonly #placed: PlacedRuns;
+  /** Numbers of values in data files; their places are looked up, since there may be a million. */
+  readonly #external = new Map<onnx.ITensorProto, number>();
+
+  constructor(tensors: Iterable<PlannedTensor>, placed: PlacedRuns) {
+    this.#placed = placed;
+    let next = 0;
+    for (const { named, placement } of tensors) {
+      const { proto, data } = named.tensor;
+      if (placement.kind === 'external') {
+        const index = next++;
+        // A message that was decoded may hold other values besides.
+        const isSame = tensorHeader(proto) !== undefined && refersTo(proto, placement);
+        if (!isSame) this.#external.set(proto, index);
+      } else if (placement.kind !== 'proto' && data.kind !== 'proto') {
+        if (data.kind === 'inline' && holds(proto, data)) continue;
+        this.payloads.set(proto, { data, tensor: named.name });
+      }
     }
   }
-  return { places, payloads };
+
+  get size(): number {
+    return this.payloads.size + this.#external.size;
+  }
+
+  get(proto: onnx.ITensorProto): TensorPlace | undefined {
+    const index = this.#external.get(proto);
+    if (index !== undefined) return entriesOf(this.#placed.placeOf(index));
+    const payload = this.payloads.get(proto);
+    return payload && payloadLength(payload.data);
+  }
 }
 
 /**
@@ -209,8 +239,9 @@ function changedPlaces(tensors: Iterable<PlannedTensor>) {
 export function planSave(model: Model, options: PlanOptions): SavePlan {
   syncModel(model);
   const placing = placeTensors(model, options);
-  const { places, payloads } = changedPlaces(placing.tensors);
+  const places = new ChangedPlaces(placing.tensors, placing.placed);
   const encoded = encodeModel(model.proto, places);
+  const { payloads } = places;
   const files = [{ name: options.modelName, byteLength: encoded.byteLength }, ...placing.dataFiles];
   const byteLength = files.reduce((sum, file) => sum + file.byteLength, 0);
   return { ...placing, files, model: encoded, payloads, byteLength };

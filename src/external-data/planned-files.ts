@@ -52,15 +52,9 @@ function shareStretches(target: OutputFile, stretches: readonly SharedStretch[])
   return shared;
 }
 
-/** The writes of each data file. */
-function writesByFile(plan: SavePlan): Map<string, PlannedWrite[]> {
-  const byFile = new Map<string, PlannedWrite[]>();
-  for (const write of plan.dataWrites) {
-    const list = byFile.get(write.file);
-    if (list === undefined) byFile.set(write.file, [write]);
-    else list.push(write);
-  }
-  return byFile;
+/** The writes of one data file. */
+function* writesOf(plan: SavePlan, name: string): Generator<PlannedWrite> {
+  for (const write of plan.dataWrites()) if (write.file === name) yield write;
 }
 
 /**
@@ -82,9 +76,8 @@ export function createPlannedFiles(
       mkdirSync(dirname(path), { recursive: true });
       return path;
     };
-    const writes = writesByFile(plan);
     for (const { name, byteLength } of plan.files.slice(1)) {
-      const stretches = sharedStretches(writes.get(name) ?? [], byteLength);
+      const stretches = sharedStretches(writesOf(plan, name), byteLength);
       if (stretches.length === 0) continue;
       const file = openOutput(pathOf(name));
       files.set(name, file);

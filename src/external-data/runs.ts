@@ -22,9 +22,16 @@ export interface Run {
   readonly tensor: string;
 }
 
+/** A run and its place in a list. */
+export interface ListedRun extends Run {
+  /** Set when all runs are known. */
+  number: number;
+}
+
 /** The bytes of a tensor within a run. */
 export interface RunPart {
-  readonly run: Run;
+  readonly run: ListedRun;
+  readonly byteLength: number;
   readonly byteOffset: number;
 }
 
@@ -34,10 +41,41 @@ export interface TensorPayload {
   readonly tensor: string;
 }
 
+/** The parts of many payloads, in two columns: there may be a million. */
+export class RunParts {
+  readonly #runs: (ListedRun | undefined)[] = [];
+  readonly #byteOffsets: number[] = [];
+  readonly #byteLengths: number[] = [];
+
+  get length(): number {
+    return this.#runs.length;
+  }
+
+  /** Makes room for the part of one more payload; returns the number of the payload. */
+  add(byteLength: number): number {
+    this.#byteOffsets.push(0);
+    this.#byteLengths.push(byteLength);
+    return this.#runs.push(undefined) - 1;
+  }
+
+  set(index: number, run: ListedRun, byteOffset: number): void {
+    this.#runs[index] = run;
+    this.#byteOffsets[index] = byteOffset;
+  }
+
+  /** The part of payload `index`. Throws a RangeError when there is none. */
+  at(index: number): RunPart {
+    const run = this.#runs[index];
+    if (run === undefined) throw new RangeError(`no payload ${index}`);
+    const byteOffset = this.#byteOffsets[index] as number;
+    return { run, byteOffset, byteLength: this.#byteLengths[index] as number };
+  }
+}
+
 /** Distinct runs in the order of their sources, and the part of each payload, in the order given. */
 export interface RunList {
-  readonly runs: readonly Run[];
-  readonly parts: readonly RunPart[];
+  readonly runs: readonly ListedRun[];
+  readonly parts: RunParts;
 }
 
 export function payloadLength(data: PayloadData): number {
@@ -52,74 +90,82 @@ function origin(data: PayloadData): FileRange | undefined {
   return data.kind === 'derived' ? data.derivation.sources[0] : data.range;
 }
 
-interface RangePayload {
-  readonly index: number;
-  readonly range: FileRange;
-  readonly tensor: string;
+/** Payloads of one file, each by its number. */
+interface FilePayloads {
+  readonly indexes: number[];
+  readonly ranges: FileRange[];
+  readonly tensors: string[];
 }
 
 /** Union of ranges of one file, in order of their start. */
 function mergeOverlaps(
-  ranges: readonly RangePayload[],
-  add: (run: Run, members: readonly RangePayload[]) => void,
+  { indexes, ranges, tensors }: FilePayloads,
+  runs: ListedRun[],
+  parts: RunParts,
 ): void {
-  for (let first = 0; first < ranges.length; ) {
-    const { range, tensor } = ranges[first] as RangePayload;
+  const rangeAt = (at: number) => ranges[at] as FileRange;
+  const order = Int32Array.from(indexes.keys());
+  order.sort((a, b) => rangeAt(a).byteOffset - rangeAt(b).byteOffset || a - b);
+  for (let first = 0; first < order.length; ) {
+    const at = order[first] as number;
+    const range = rangeAt(at);
     let end = range.byteOffset + range.byteLength;
     let next = first + 1;
-    for (; next < ranges.length; next++) {
-      const { byteOffset, byteLength } = (ranges[next] as RangePayload).range;
+    for (; next < order.length; next++) {
+      const { byteOffset, byteLength } = rangeAt(order[next] as number);
       if (byteOffset >= end) break;
       end = Math.max(end, byteOffset + byteLength);
     }
     const byteLength = end - range.byteOffset;
     const data = byteLength === range.byteLength ? range : { ...range, byteLength };
-    add({ data, byteLength, tensor }, ranges.slice(first, next));
+    const run = { data, byteLength, tensor: tensors[at] as string, number: 0 };
+    runs.push(run);
+    for (const member of order.subarray(first, next)) {
+      parts.set(indexes[member] as number, run, rangeAt(member).byteOffset - range.byteOffset);
+    }
     first = next;
   }
 }
 
 /** Finds the distinct runs of `payloads`. Ranges must not be empty. */
-export function collectRuns(payloads: readonly TensorPayload[]): RunList {
-  const parts: RunPart[] = [];
-  const runs: Run[] = [];
-  const ranges = new Map<SourceFile, RangePayload[]>();
-  const others = new Map<object, Run[]>();
+export function collectRuns(payloads: Iterable<TensorPayload>): RunList {
+  const parts = new RunParts();
+  const runs: ListedRun[] = [];
+  const files = new Map<SourceFile, FilePayloads>();
+  const made = new Map<DerivedData['derivation'], ListedRun[]>();
+  const inMemory = new Map<InlineData, ListedRun>();
   const fileOrder = new Map<SourceFile | undefined, number>();
-  payloads.forEach(({ data, tensor }, index) => {
+  for (const { data, tensor } of payloads) {
+    const index = parts.add(payloadLength(data));
     const file = origin(data)?.file;
     if (!fileOrder.has(file)) fileOrder.set(file, fileOrder.size);
-    if (data.kind === 'range') {
-      const list = ranges.get(data.file) ?? [];
-      list.push({ index, range: data, tensor });
-      ranges.set(data.file, list);
-      return;
-    }
-    const [owner, output] = data.kind === 'derived' ? [data.derivation, data.output] : [data, 0];
-    const known = others.get(owner) ?? [];
-    others.set(owner, known);
-    if (known[output] === undefined) {
-      known[output] = { data, byteLength: payloadLength(data), tensor };
-      runs.push(known[output]);
-    }
-    parts[index] = { run: known[output], byteOffset: 0 };
-  });
-  for (const list of ranges.values()) {
-    list.sort((a, b) => a.range.byteOffset - b.range.byteOffset);
-    mergeOverlaps(list, (run, members) => {
+    const add = () => {
+      const run = { data, byteLength: payloadLength(data), tensor, number: 0 };
       runs.push(run);
-      const start = members[0]?.range.byteOffset ?? 0;
-      for (const { index, range } of members) {
-        parts[index] = { run, byteOffset: range.byteOffset - start };
-      }
-    });
+      return run;
+    };
+    if (data.kind === 'range') {
+      const list = files.get(data.file) ?? { indexes: [], ranges: [], tensors: [] };
+      files.set(data.file, list);
+      list.indexes.push(index);
+      list.ranges.push(data);
+      list.tensors.push(tensor);
+    } else if (data.kind === 'derived') {
+      const outputs = made.get(data.derivation) ?? [];
+      made.set(data.derivation, outputs);
+      outputs[data.output] ??= add();
+      parts.set(index, outputs[data.output] as ListedRun, 0);
+    } else {
+      const run = inMemory.get(data) ?? add();
+      inMemory.set(data, run);
+      parts.set(index, run, 0);
+    }
   }
+  for (const list of files.values()) mergeOverlaps(list, runs, parts);
   fileOrder.set(undefined, fileOrder.size);
-  const key = (run: Run) => {
-    const range = origin(run.data);
-    return { file: fileOrder.get(range?.file) ?? 0, byteOffset: range?.byteOffset ?? 0 };
-  };
-  const keyed = runs.map((run) => ({ run, ...key(run) }));
-  keyed.sort((a, b) => a.file - b.file || a.byteOffset - b.byteOffset);
-  return { runs: keyed.map(({ run }) => run), parts };
+  const fileOf = (run: Run) => fileOrder.get(origin(run.data)?.file) ?? 0;
+  const offsetOf = (run: Run) => origin(run.data)?.byteOffset ?? 0;
+  runs.sort((a, b) => fileOf(a) - fileOf(b) || offsetOf(a) - offsetOf(b));
+  for (const [number, run] of runs.entries()) run.number = number;
+  return { runs, parts };
 }

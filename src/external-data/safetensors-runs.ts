@@ -80,8 +80,7 @@ function sharingWarnings(tensors: readonly ExternalTensor[]): string[] {
   let example = '';
   let sharing = 0;
   tensors.forEach(({ tensor, data }, index) => {
-    const run = parts[index]?.run;
-    if (run === undefined) return;
+    const { run } = parts.at(index);
     const other = first.get(run);
     if (other === undefined) {
       first.set(run, tensor);
@@ -151,9 +150,11 @@ class LaidTensors {
 
   /** Where the tensor number `index` of those given is. */
   placeOf(index: number, nameOf: (file: number) => string) {
-    const run = this.series.runs[this.#positions[index] ?? -1];
-    if (run === undefined) throw new RangeError(`no payload ${index}`);
-    return { file: nameOf(run.file), byteOffset: run.byteOffset };
+    const position = this.#positions[index] ?? -1;
+    const run = this.series.runs[position];
+    const byteLength = this.#tensors.byteLengths[position];
+    if (run === undefined || byteLength === undefined) throw new RangeError(`no payload ${index}`);
+    return { file: nameOf(run.file), byteOffset: run.byteOffset, byteLength };
   }
 
   /** True when a source file is just what this one shall be. */
@@ -214,5 +215,5 @@ export function placeSafetensors(
   }
   const placeOf = (index: number) => laid.placeOf(index, (file) => nameOf(first, file));
   const valueBytes = external.reduce((sum, { data }) => sum + payloadLength(data), 0);
-  return { files, written, placeOf, aliases: 0, valueBytes, warnings };
+  return { files, written: () => written, placeOf, aliases: 0, valueBytes, warnings };
 }

@@ -3,12 +3,13 @@
 import { PreconditionError } from '../errors.ts';
 import type { Derivation } from '../model/tensor-data.ts';
 import { type IoMode, type ProgramResult, runProgram } from '../stream/executor.ts';
-import { closeOutput, writeBytes } from '../stream/output-file.ts';
+import { closeOutput } from '../stream/output-file.ts';
 import type { OutputPlace } from '../stream/program.ts';
 import { ProgramBuilder } from '../stream/program-builder.ts';
 import { outside } from './block-sharing.ts';
 import type { PlannedWrite, SavePlan } from './plan.ts';
 import { createPlannedFiles, type PlannedFiles } from './planned-files.ts';
+import { SmallWrites } from './small-writes.ts';
 
 /** Settings of everything that moves bytes. */
 export interface StreamOptions {
@@ -32,7 +33,8 @@ interface JobName {
  */
 function addWrites(
   builder: ProgramBuilder,
-  writes: readonly PlannedWrite[],
+  allWrites: () => Iterable<PlannedWrite>,
+  small: SmallWrites,
   { files, shared }: PlannedFiles,
 ): Map<number, JobName> {
   const names = new Map<number, JobName>();
@@ -42,8 +44,7 @@ function addWrites(
     if (target === undefined) throw new Error(`the plan writes to ${file}, which it does not have`);
     return { file: target, byteOffset };
   };
-  const derived = writes.filter(({ data }) => data.kind === 'derived');
-  for (const write of derived) {
+  for (const write of allWrites()) {
     if (write.data.kind !== 'derived') continue;
     const { derivation, output } = write.data;
     const list = places.get(derivation) ?? [];
@@ -51,10 +52,10 @@ function addWrites(
     list[output] = placeOf(write);
     places.set(derivation, list);
   }
-  for (const write of writes) {
+  for (const write of allWrites()) {
     if (write.data.kind === 'inline') {
       const { file, byteOffset } = placeOf(write);
-      writeBytes(file, write.data.bytes, byteOffset);
+      small.put(file, byteOffset, write.data.bytes);
       continue;
     }
     if (write.data.kind === 'range') {
@@ -62,7 +63,9 @@ function addWrites(
       const source = write.data;
       for (const { byteOffset, byteLength } of outside(write, shared.get(write.file) ?? [])) {
         const from = source.byteOffset + byteOffset - start;
-        builder.addCopy({ ...source, byteOffset: from, byteLength }, { file, byteOffset });
+        const range = { ...source, byteOffset: from, byteLength };
+        if (small.putRange(file, byteOffset, range)) continue;
+        builder.addCopy(range, { file, byteOffset });
       }
       continue;
     }
@@ -85,6 +88,7 @@ function addWrites(
     });
     names.set(job, { tensor: write.tensor, n: parameters.n });
   }
+  small.flush();
   return names;
 }
 
@@ -103,24 +107,23 @@ function nonFiniteError(
   );
 }
 
-/** Writes the `.onnx` but for the payloads in it; adds those to `writes`. Returns how many bytes it has written. */
-function writeGraph(plan: SavePlan, { files }: PlannedFiles, writes: PlannedWrite[]): number {
+/** Writes the `.onnx` but for the payloads that are not at hand, and returns those. */
+function writeGraph(plan: SavePlan, small: SmallWrites, { files }: PlannedFiles): PlannedWrite[] {
   const name = plan.files[0]?.name ?? '';
   const file = files.get(name);
   if (file === undefined) throw new Error('a plan without a model file');
-  let written = 0;
+  const rest: PlannedWrite[] = [];
   plan.model.writeTo({
-    bytes(bytes, byteOffset) {
-      writeBytes(file, bytes, byteOffset);
-      written += bytes.byteLength;
-    },
+    bytes: (bytes, byteOffset) => small.put(file, byteOffset, bytes),
     payload(tensor, byteOffset, byteLength) {
       const payload = plan.payloads.get(tensor);
       if (payload === undefined) throw new Error(`a gap in ${name} that nothing fills`);
-      writes.push({ file: name, byteOffset, byteLength, ...payload });
+      if (payload.data.kind === 'inline') small.put(file, byteOffset, payload.data.bytes);
+      else rest.push({ file: name, byteOffset, byteLength, ...payload });
     },
   });
-  return written;
+  small.flush();
+  return rest;
 }
 
 /** What a write moved. */
@@ -149,9 +152,13 @@ export async function writePlan(
   const { files, sharedBytes } = created;
   try {
     const builder = new ProgramBuilder(options);
-    const writes = [...plan.dataWrites];
-    const graphBytes = writeGraph(plan, created, writes);
-    const names = addWrites(builder, writes, created);
+    const small = new SmallWrites();
+    const embedded = writeGraph(plan, small, created);
+    function* allWrites() {
+      yield* plan.dataWrites();
+      yield* embedded;
+    }
+    const names = addWrites(builder, allWrites, small, created);
     const result = await runProgram(builder.finish(), {
       threads: options.threads,
       io: options.io,
@@ -159,8 +166,11 @@ export async function writePlan(
       ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
     });
     if (result.nonFinite !== undefined) throw nonFiniteError(result.nonFinite, names);
-    const bytesWritten = result.bytesWritten + graphBytes;
-    return { bytesRead: result.bytesRead, bytesWritten, sharedBytes };
+    return {
+      bytesRead: result.bytesRead + small.bytesRead,
+      bytesWritten: result.bytesWritten + small.bytesWritten,
+      sharedBytes,
+    };
   } finally {
     for (const file of files.values()) closeOutput(file);
   }

@@ -1,12 +1,12 @@
 /** From protobuf messages to values and nodes. Pure. */
 
 import { FormatError } from '../errors.ts';
-import { infoName, isPlainNode, tapeRecord, tensorNameId } from '../proto/deferred.ts';
-import type { NodeTape } from '../proto/headers.ts';
+import { infoName, interfaceOf, nodesOf, tensorNameId } from '../proto/deferred.ts';
+import { DECODED, type NodeTape } from '../proto/headers.ts';
+import type { Messages } from '../proto/message-list.ts';
 import { NO_NAME } from '../proto/name-table.ts';
 import type { onnx } from '../proto/onnx.js';
 import { Graph } from './graph.ts';
-import { Node } from './node.ts';
 import { Declared, type DeclaredKind } from './scope.ts';
 import type { ResolveTensor } from './tensor-places.ts';
 import type { Wiring } from './wiring.ts';
@@ -28,23 +28,32 @@ function declare(graph: Graph, id: number, kind: DeclaredKind, index: number): v
   throw new FormatError('ERR_MODEL', `${where(graph)} defines the value "${name}" twice`);
 }
 
-/** Number of the name of an entry of `input` or `output`: of functions they are names alone. */
-function entryId(graph: Graph, entry: onnx.IValueInfoProto | string): number {
-  return graph.tape.names.internText(typeof entry === 'string' ? entry : infoName(entry));
+/** Numbers of the names of inputs or outputs; of functions they are names alone. */
+function interfaceIds({ kind, proto, tape }: Graph, side: 'input' | 'output'): Int32Array {
+  if (kind === 'function') {
+    const names = (proto as onnx.IFunctionProto)[side] ?? [];
+    return Int32Array.from(names, (name) => tape.names.internText(name));
+  }
+  const entries = interfaceOf(proto as onnx.IGraphProto, side);
+  const ids = new Int32Array(entries.length);
+  for (let index = 0; index < ids.length; index++) {
+    const mark = entries.mark(index);
+    ids[index] = mark < 0 ? tape.names.internText(infoName(entries.at(index))) : mark;
+  }
+  return ids;
 }
 
 function declareInputs(graph: Graph): void {
-  graph.proto.input?.forEach((entry, index) => {
-    const id = entryId(graph, entry);
+  for (const [index, id] of interfaceIds(graph, 'input').entries()) {
     declare(graph, id, Declared.INPUT, index);
     const value = graph.values.byId(id);
     if (value !== undefined) graph.inputs.push(value);
-  });
+  }
 }
 
 function declareInitializers(graph: Graph, proto: onnx.IGraphProto): void {
   const { initializers } = graph;
-  proto.initializer?.forEach((_, index) => {
+  for (let index = 0; index < initializers.length; index++) {
     const id = initializers.id(index);
     // A graph input of the same name is the initializer's default-overridable twin, not a second definition.
     const input = graph.values.madeById(id);
@@ -53,17 +62,15 @@ function declareInitializers(graph: Graph, proto: onnx.IGraphProto): void {
     }
     const tensor = initializers.tensor(index);
     if (input) input.tensor = tensor;
-  });
+  }
   proto.sparseInitializer?.forEach(({ values }, index) => {
     const id = values ? tensorNameId(values, graph.tape) : NO_NAME;
     if (!graph.values.isDeclared(id)) declare(graph, id, Declared.SPARSE, index);
   });
 }
 
-/** The record of a node; made here for one that had to be decoded. */
+/** The record of a node that had to be decoded. */
 function recordOf(node: onnx.INodeProto, tape: NodeTape): number {
-  const record = tapeRecord(node);
-  if (record !== undefined) return record;
   const id = (name: string | null | undefined) => tape.names.internText(name ?? '');
   const at = tape.begin();
   for (const input of node.input ?? []) tape.push(id(input));
@@ -72,25 +79,41 @@ function recordOf(node: onnx.INodeProto, tape: NodeTape): number {
   return at;
 }
 
-function declareNodes(graph: Graph, records: readonly number[]): void {
-  const { tape } = graph;
-  graph.proto.node?.forEach((proto, index) => {
-    const record = records[index] as number;
-    graph.addFileNode(new Node(graph, proto, record));
-    for (let output = 0; output < tape.outputCount(record); output++) {
-      const id = tape.output(record, output);
-      if (id !== NO_NAME) declare(graph, id, Declared.OUTPUT, index);
-    }
-  });
+/** Where the record of each node is. */
+function recordsOf(nodes: Messages<onnx.INodeProto>, tape: NodeTape): Int32Array {
+  const records = new Int32Array(nodes.length);
+  for (let index = 0; index < records.length; index++) {
+    const mark = nodes.mark(index);
+    records[index] = mark === DECODED ? recordOf(nodes.at(index), tape) : mark;
+  }
+  return records;
 }
 
-function checkInputs(graph: Graph, records: readonly number[]): void {
-  const { tape } = graph;
-  for (const [index, record] of records.entries()) {
-    for (let input = 0; input < tape.inputCount(record); input++) {
-      const id = tape.input(record, input);
+function declareOutputs(graph: Graph): void {
+  const { tape, records } = graph;
+  const { data } = tape;
+  for (let index = 0; index < records.length; index++) {
+    const record = records[index] as number;
+    const first = tape.firstOutput(record);
+    const end = first + tape.outputCount(record);
+    for (let at = first; at < end; at++) {
+      const id = data[at] as number;
+      if (id !== NO_NAME) declare(graph, id, Declared.OUTPUT, index);
+    }
+  }
+}
+
+function checkInputs(graph: Graph): void {
+  const { tape, records } = graph;
+  const { data } = tape;
+  for (let index = 0; index < records.length; index++) {
+    const record = records[index] as number;
+    const first = tape.firstInput(record);
+    const end = first + tape.inputCount(record);
+    for (let at = first; at < end; at++) {
+      const id = data[at] as number;
       if (id === NO_NAME || graph.isDeclared(id)) continue;
-      const node = graph.nodes[index] as Node;
+      const node = graph.fileNode(index);
       const value = tape.names.text(id);
       throw new FormatError(
         'ERR_MODEL',
@@ -101,20 +124,22 @@ function checkInputs(graph: Graph, records: readonly number[]): void {
   }
 }
 
-function buildSubgraphs(graph: Graph, context: BuildContext): void {
-  for (const node of graph.nodes) {
-    if (isPlainNode(node.proto)) continue;
-    for (const attribute of node.proto.attribute ?? []) {
-      for (const body of [...(attribute.g ? [attribute.g] : []), ...(attribute.graphs ?? [])]) {
-        node.subgraphs.push(buildGraph('graph', body, graph, context));
-      }
-    }
+function buildSubgraphs(
+  graph: Graph,
+  nodes: Messages<onnx.INodeProto>,
+  context: BuildContext,
+): void {
+  for (const index of nodes.decoded()) {
+    const attributes = nodes.at(index).attribute ?? [];
+    const bodies = attributes.flatMap(({ g, graphs }) => [...(g ? [g] : []), ...(graphs ?? [])]);
+    if (bodies.length === 0) continue;
+    const node = graph.fileNode(index);
+    for (const body of bodies) node.subgraphs.push(buildGraph('graph', body, graph, context));
   }
 }
 
 function connectOutputs(graph: Graph): void {
-  for (const entry of graph.proto.output ?? []) {
-    const id = entryId(graph, entry);
+  for (const id of interfaceIds(graph, 'output')) {
     const value = graph.resolveId(id);
     if (value === undefined) {
       const name = graph.tape.names.text(id);
@@ -128,20 +153,6 @@ function connectOutputs(graph: Graph): void {
   }
 }
 
-/** How many values a graph declares, if none twice. */
-function declarationCount(
-  proto: onnx.IGraphProto | onnx.IFunctionProto,
-  records: readonly number[],
-  { tape }: BuildContext,
-): number {
-  const constants =
-    'initializer' in proto
-      ? (proto.initializer?.length ?? 0) + (proto.sparseInitializer?.length ?? 0)
-      : 0;
-  const outputs = records.reduce((sum, record) => sum + tape.outputCount(record), 0);
-  return (proto.input?.length ?? 0) + constants + outputs;
-}
-
 /** Builds one scope and everything below it. Throws a FormatError for dangling and doubly defined names. */
 export function buildGraph(
   kind: 'graph' | 'function',
@@ -149,13 +160,14 @@ export function buildGraph(
   parent: Graph | undefined,
   context: BuildContext,
 ): Graph {
-  const records = (proto.node ?? []).map((node) => recordOf(node, context.tape));
-  const graph = new Graph(kind, proto, parent, context, declarationCount(proto, records, context));
+  const nodes = nodesOf(proto);
+  const records = recordsOf(nodes, context.tape);
+  const graph = new Graph(kind, proto, parent, context, nodes, records);
   declareInputs(graph);
   if (kind === 'graph') declareInitializers(graph, proto as onnx.IGraphProto);
-  declareNodes(graph, records);
-  checkInputs(graph, records);
-  buildSubgraphs(graph, context);
+  declareOutputs(graph);
+  checkInputs(graph);
+  buildSubgraphs(graph, nodes, context);
   connectOutputs(graph);
   return graph;
 }

@@ -1,11 +1,14 @@
 /** A graph, a subgraph or a function body: nodes in topological order, and the values they name. Pure. */
 
+import { initializersOf, interfaceOf } from '../proto/deferred.ts';
 import type { NodeTape } from '../proto/headers.ts';
+import type { Messages } from '../proto/message-list.ts';
+import { NO_NAME } from '../proto/name-table.ts';
 import type { onnx } from '../proto/onnx.js';
 import { type AttributeValue, attributeProto } from './attributes.ts';
 import type { BuildContext } from './build.ts';
 import { Initializers } from './initializers.ts';
-import { Node } from './node.ts';
+import { Node, plainDomain } from './node.ts';
 import { Declared, type DeclaredKind, Scope } from './scope.ts';
 import type { Tensor } from './tensor.ts';
 import { Value } from './value.ts';
@@ -37,44 +40,149 @@ export class Graph {
   readonly initializers: Initializers;
   /** Every value declared in this scope, by name. */
   readonly values: Scope;
-  nodes: Node[] = [];
-  /** The nodes of the file, which declarations count. */
-  readonly #fileNodes: Node[] = [];
+  /** Where the tape has the records of the nodes of the file. */
+  readonly records: Int32Array;
+  /** Messages of the nodes of the file, which declarations count. */
+  readonly #messages: Messages<onnx.INodeProto>;
+  /** Those nodes of the file that something asked for. */
+  readonly #fileNodes: (Node | undefined)[] = [];
+  /** Undefined while the nodes are those of the file and nothing asked for all of them. */
+  #nodes: Node[] | undefined;
   #infos: ValueInfos | undefined;
 
-  /** @param capacity how many values the file declares at most */
+  /**
+   * @param messages nodes of the file
+   * @param records where their records are on the tape
+   */
   constructor(
     kind: 'graph' | 'function',
     proto: onnx.IGraphProto | onnx.IFunctionProto,
     parent: Graph | undefined,
     { tape, wiring, resolve }: BuildContext,
-    capacity: number,
+    messages: Messages<onnx.INodeProto>,
+    records: Int32Array,
   ) {
     this.kind = kind;
     this.proto = proto;
     this.parent = parent;
     this.tape = tape;
     this.wiring = wiring;
-    const messages = kind === 'graph' ? ((proto as onnx.IGraphProto).initializer ?? []) : [];
-    this.values = new Scope(tape.names, capacity, (name, declared, index) =>
-      this.#makeValue(name, declared, index),
+    this.#messages = messages;
+    this.records = records;
+    const constants = initializersOf(kind === 'graph' ? (proto as onnx.IGraphProto) : {});
+    this.values = new Scope(
+      tape.names,
+      this.#declarationCount(constants.length),
+      (name, declared, index) => this.#makeValue(name, declared, index),
     );
-    this.initializers = new Initializers(tape, this.values, messages, resolve);
+    this.initializers = new Initializers(tape, this.values, constants, resolve);
     wiring.add(this);
+  }
+
+  /** How many values the file declares, if none twice. */
+  #declarationCount(constants: number): number {
+    const { proto, tape, records } = this;
+    const inputs =
+      this.kind === 'graph'
+        ? interfaceOf(proto as onnx.IGraphProto, 'input').length
+        : (proto.input?.length ?? 0);
+    const sparse = 'sparseInitializer' in proto ? (proto.sparseInitializer?.length ?? 0) : 0;
+    let outputs = 0;
+    for (let index = 0; index < records.length; index++) {
+      outputs += tape.outputCount(records[index] as number);
+    }
+    return inputs + constants + sparse + outputs;
   }
 
   #makeValue(name: string, kind: DeclaredKind, index: number): Value {
     const value = new Value(this, name);
     if (kind === Declared.INPUT) value.isGraphInput = true;
     else if (kind === Declared.INITIALIZER) value.tensor = this.initializers.tensor(index);
-    else if (kind === Declared.OUTPUT) value.producer = this.#fileNodes[index];
+    else if (kind === Declared.OUTPUT) value.producer = this.fileNode(index);
     return value;
   }
 
-  /** Adds a node of the file, in order. */
-  addFileNode(node: Node): void {
-    this.nodes.push(node);
-    this.#fileNodes.push(node);
+  /** Node `index` of the file, whether or not it is still in the graph. */
+  fileNode(index: number): Node {
+    const known = this.#fileNodes[index];
+    if (known !== undefined) return known;
+    if (this.#fileNodes.length === 0) this.#fileNodes.length = this.records.length;
+    const node = new Node(this, this.#messages.at(index), this.records[index]);
+    this.#fileNodes[index] = node;
+    return node;
+  }
+
+  /** The nodes, in topological order. */
+  get nodes(): Node[] {
+    this.#nodes ??= Array.from(this.records, (_, index) => this.fileNode(index));
+    return this.#nodes;
+  }
+
+  set nodes(nodes: Node[]) {
+    this.#nodes = nodes;
+  }
+
+  /** Those of {@link nodes} that may have graphs in them, without making the others. */
+  get holders(): readonly Node[] {
+    if (this.#nodes !== undefined) return this.#nodes;
+    return Array.from(this.#messages.decoded(), (index) => this.fileNode(index));
+  }
+
+  /** Those of {@link nodes} that are of one of these operators, whatever their domain, without making the others. */
+  nodesOf(...opTypes: readonly string[]): Node[] {
+    if (this.#nodes !== undefined)
+      return this.#nodes.filter((node) => opTypes.includes(node.opType));
+    const { tape, records } = this;
+    const wanted = new Uint8Array(tape.names.size);
+    for (const opType of opTypes) wanted[tape.names.find(opType) ?? NO_NAME] = 1;
+    wanted[NO_NAME] = 0;
+    const found: Node[] = [];
+    for (let index = 0; index < records.length; index++) {
+      const made = this.#fileNodes[index];
+      const isOne = made
+        ? opTypes.includes(made.opType)
+        : wanted[tape.opTypeId(records[index] as number)] === 1;
+      if (isOne) found.push(this.fileNode(index));
+    }
+    return found;
+  }
+
+  /** How many nodes there are. */
+  get nodeCount(): number {
+    return this.#nodes?.length ?? this.records.length;
+  }
+
+  /** Adds nodes to `counts` by their operator, `domain::operator` outside of ONNX's own; makes none. */
+  countOperators(counts: Map<string, number>): void {
+    const add = (domain: string, opType: string, count: number) => {
+      const name = domain === '' ? opType : `${domain}::${opType}`;
+      counts.set(name, (counts.get(name) ?? 0) + count);
+    };
+    if (this.#nodes !== undefined) {
+      for (const { domain, opType } of this.#nodes) add(domain, opType, 1);
+      return;
+    }
+    const { tape, records } = this;
+    const asRead = new Map<number, { readonly record: number; count: number }>();
+    for (let index = 0; index < records.length; index++) {
+      const record = records[index] as number;
+      const made = this.#fileNodes[index];
+      if (made !== undefined) {
+        add(made.domain, made.opType, 1);
+        continue;
+      }
+      const key = tape.domainId(record) * 2 ** 26 + tape.opTypeId(record);
+      const known = asRead.get(key);
+      if (known !== undefined) known.count++;
+      else {
+        asRead.set(key, { record, count: 1 });
+        // Its place among the counts is that of its first node.
+        add(plainDomain(tape.domain(record)), tape.opType(record), 0);
+      }
+    }
+    for (const { record, count } of asRead.values()) {
+      add(plainDomain(tape.domain(record)), tape.opType(record), count);
+    }
   }
 
   get name(): string {

@@ -1,12 +1,14 @@
 /** The constant values of one graph, in file order. Pure. */
 
 import { tensorNameId } from '../proto/deferred.ts';
-import type { NodeTape } from '../proto/headers.ts';
+import { DECODED, type NodeTape } from '../proto/headers.ts';
+import type { Messages } from '../proto/message-list.ts';
 import type { NameTable } from '../proto/name-table.ts';
 import type { onnx } from '../proto/onnx.js';
+import { TensorHeaders } from '../proto/tensor-headers.ts';
 import type { Scope } from './scope.ts';
 import type { Tensor } from './tensor.ts';
-import { type ResolveTensor, tensorFromProto } from './tensor-places.ts';
+import { type ResolveTensor, tensorFromHeader, tensorFromProto } from './tensor-places.ts';
 import type { Value } from './value.ts';
 
 /** Descriptions of so many tensors are kept from the first look on. Of more they are made again at each. */
@@ -40,7 +42,8 @@ export class Initializers {
   readonly #names: NameTable;
   readonly #ids: Int32Array;
   readonly #scope: Scope;
-  readonly #messages: readonly onnx.ITensorProto[];
+  readonly #messages: Messages<onnx.ITensorProto>;
+  readonly #headers: TensorHeaders;
   readonly #resolve: ResolveTensor;
   readonly #kept: (Tensor | undefined)[] | undefined;
   readonly #added = new Set<Value>();
@@ -48,15 +51,25 @@ export class Initializers {
   constructor(
     tape: NodeTape,
     scope: Scope,
-    messages: readonly onnx.ITensorProto[],
+    messages: Messages<onnx.ITensorProto>,
     resolve: ResolveTensor,
   ) {
     this.#names = tape.names;
-    this.#ids = Int32Array.from(messages, (message) => tensorNameId(message, tape));
+    this.#ids = new Int32Array(messages.length);
+    for (let index = 0; index < this.#ids.length; index++) {
+      const mark = messages.mark(index);
+      this.#ids[index] = mark === DECODED ? tensorNameId(messages.at(index), tape) : mark;
+    }
     this.#scope = scope;
     this.#messages = messages;
+    this.#headers = new TensorHeaders(messages, tape);
     this.#resolve = resolve;
     this.#kept = messages.length > KEPT_TENSORS ? undefined : new Array(messages.length);
+  }
+
+  /** How many the file has. */
+  get length(): number {
+    return this.#messages.length;
   }
 
   /** Number of the name of initializer `index` of the file. */
@@ -68,19 +81,25 @@ export class Initializers {
   tensor(index: number): Tensor {
     const kept = this.#kept?.[index];
     if (kept !== undefined) return kept;
-    const message = this.#messages[index] as onnx.ITensorProto;
-    const tensor = this.#describe(message, index);
+    const tensor = this.#describe(index);
     if (this.#kept !== undefined) this.#kept[index] = tensor;
     return tensor;
   }
 
-  #describe(message: onnx.ITensorProto, index: number): Tensor {
+  #describe(index: number): Tensor {
     try {
-      return tensorFromProto(message, '', this.#resolve);
+      return this.#describeAs('', index);
     } catch {
       // Its name is wanted for the message alone; making a string of every name takes longer than the rest.
-      return tensorFromProto(message, this.#names.peek(this.id(index)), this.#resolve);
+      return this.#describeAs(this.#names.peek(this.id(index)), index);
     }
+  }
+
+  #describeAs(name: string, index: number): Tensor {
+    const header = this.#headers.at(index);
+    return header === undefined
+      ? tensorFromProto(this.#messages.at(index), name, this.#resolve)
+      : tensorFromHeader(this.#messages, index, name, header, this.#resolve);
   }
 
   get(name: string): Value | undefined {
@@ -137,16 +156,21 @@ export class Initializers {
    * The messages to write.
    * @param sync brings the message of a tensor up to date and returns it
    */
-  *messages(
-    sync: (value: Value, tensor: Tensor) => onnx.ITensorProto,
-  ): Generator<onnx.ITensorProto> {
-    for (const [index, message] of this.#messages.entries()) {
+  messages(sync: (value: Value, tensor: Tensor) => onnx.ITensorProto): onnx.ITensorProto[] {
+    const current = (message: onnx.ITensorProto, index: number) => {
       const value = this.#scope.madeById(this.id(index));
-      if (value === undefined) yield message;
-      else if (value?.tensor !== undefined) yield sync(value, value.tensor);
-    }
-    for (const value of this.#added) {
-      if (value.tensor !== undefined) yield sync(value, value.tensor);
-    }
+      if (value === undefined) return message;
+      return value?.tensor && sync(value, value.tensor);
+    };
+    // Of a million nothing is copied when all are as they were.
+    const isKept = (message: onnx.ITensorProto, index: number) =>
+      current(message, index) === message;
+    const messages = this.#messages.all();
+    const kept = messages.every(isKept)
+      ? messages
+      : messages.map(current).filter((message) => message !== undefined);
+    if (this.#added.size === 0) return kept;
+    const added = [...this.#added].map((value) => value.tensor && sync(value, value.tensor));
+    return [...kept, ...added.filter((message) => message !== undefined)];
   }
 }

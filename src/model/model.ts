@@ -49,7 +49,7 @@ export class Model {
     pending.push(this.graph);
     for (let graph = pending.pop(); graph !== undefined; graph = pending.pop()) {
       yield graph;
-      for (const node of graph.nodes) pending.push(...node.subgraphs);
+      for (const node of graph.holders) pending.push(...node.subgraphs);
     }
   }
 
@@ -65,6 +65,11 @@ export class Model {
   /** Nodes of all graphs. */
   *nodes(): Generator<Node> {
     for (const graph of this.graphs()) yield* graph.nodes;
+  }
+
+  /** Nodes of all graphs that are of one of these operators, whatever their domain. */
+  *nodesOf(...opTypes: readonly string[]): Generator<Node> {
+    for (const graph of this.graphs()) yield* graph.nodesOf(...opTypes);
   }
 
   /** Every tensor of the model, wherever ONNX allows one to sit, with the name to use in messages. */

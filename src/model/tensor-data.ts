@@ -26,6 +26,8 @@ export interface FileRange {
 export interface InlineData {
   readonly kind: 'inline';
   readonly bytes: Uint8Array;
+  /** Length of bytes that are fetched when something looks at them. */
+  readonly byteLength?: number;
   /** Where a file holds the same bytes, if one does. */
   readonly range?: FileRange;
 }
@@ -72,7 +74,7 @@ export class LazyBytes implements InlineData {
 
 /** Length of a small value, without fetching it. */
 export function inlineByteLength(data: InlineData): number {
-  return data instanceof LazyBytes ? data.byteLength : data.bytes.byteLength;
+  return data.byteLength ?? data.bytes.byteLength;
 }
 
 /** The file range that holds a tensor's bytes, whether or not they were read already. */

@@ -4,19 +4,21 @@
  */
 
 import { checkedSize } from '../bytes.ts';
-import { isPlainNode, tensorHeader, tensorName } from '../proto/deferred.ts';
+import type { DTypeCode } from '../dtypes.ts';
+import { nodesOf, tensorHeader, tensorName } from '../proto/deferred.ts';
 import type { TensorHeader } from '../proto/headers.ts';
 import { longToNumber } from '../proto/int64.ts';
+import type { Messages } from '../proto/message-list.ts';
 import type { onnx } from '../proto/onnx.js';
 import { checkTensorBytes, Tensor } from './tensor.ts';
 import { inlineByteLength, type TensorData } from './tensor-data.ts';
 
 /**
- * Tells where the bytes of a TensorProto are; throws a FormatError when they cannot be where it says. The header is
- * what is known of a message that is not decoded.
+ * Tells where the bytes of a tensor are; throws a FormatError when they cannot be where it says. A header is what is
+ * known of a message that is not decoded; then the message may be left out.
  */
 export type ResolveTensor = (
-  proto: onnx.ITensorProto,
+  proto: onnx.ITensorProto | undefined,
   name: string,
   header: TensorHeader | undefined,
 ) => TensorData;
@@ -36,9 +38,32 @@ export function tensorFromProto(
   const dims = header?.dims ?? decodedDims(proto, name);
   const dtype = header?.dataType ?? proto.dataType ?? 0;
   const data = resolve(proto, name, header);
+  checkData(name, dtype, dims, data);
+  return new Tensor(proto, dtype, dims, data);
+}
+
+/** A Tensor for message `index` of a list, of which the header is known. The message is not made for it. */
+export function tensorFromHeader(
+  list: Messages<onnx.ITensorProto>,
+  index: number,
+  name: string,
+  header: TensorHeader,
+  resolve: ResolveTensor,
+): Tensor {
+  const { dims, dataType } = header;
+  const data = resolve(undefined, name, header);
+  checkData(name, dataType, dims, data);
+  return new Tensor(list, dataType, dims, data, index);
+}
+
+function checkData(
+  name: string,
+  dtype: DTypeCode,
+  dims: readonly number[],
+  data: TensorData,
+): void {
   if (data.kind === 'range') checkTensorBytes(name, dtype, dims, data.byteLength);
   if (data.kind === 'inline') checkTensorBytes(name, dtype, dims, inlineByteLength(data));
-  return new Tensor(proto, dtype, dims, data);
 }
 
 type Visit = (proto: onnx.ITensorProto, name: string) => void;
@@ -75,8 +100,9 @@ function visitGraph(
       visitSparse(tensor, 'sparse initializer', visit);
     }
   }
-  for (const node of graph.node ?? []) {
-    if (isPlainNode(node)) continue;
+  const nodes = nodesOf(graph);
+  for (const index of nodes.decoded()) {
+    const node = nodes.at(index);
     const place = node.name || `${node.opType ?? ''} → ${node.output?.[0] ?? ''}`;
     for (const attribute of node.attribute ?? []) visitAttribute(attribute, place, visit);
   }

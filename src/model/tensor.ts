@@ -2,29 +2,48 @@
 
 import { type DTypeCode, denseByteLength, elementCount } from '../dtypes.ts';
 import { FormatError } from '../errors.ts';
+import type { Messages } from '../proto/message-list.ts';
 import type { onnx } from '../proto/onnx.js';
 import { inlineByteLength, type TensorData } from './tensor-data.ts';
+
+const NOT_LISTED = -1;
 
 /**
  * One TensorProto without its payload. `proto` carries everything the model room does not interpret (metadata,
  * doc string, unknown fields) and is written back with the fields below.
  */
 export class Tensor {
-  readonly proto: onnx.ITensorProto;
+  #proto: onnx.ITensorProto | Messages<onnx.ITensorProto>;
+  /** Place of the message in its list, until something asks for it. */
+  #index: number;
   readonly dtype: DTypeCode;
   readonly dims: readonly number[];
   readonly data: TensorData;
 
+  /**
+   * @param proto the message, or a list with it
+   * @param index its place in the list
+   */
   constructor(
-    proto: onnx.ITensorProto,
+    proto: onnx.ITensorProto | Messages<onnx.ITensorProto>,
     dtype: DTypeCode,
     dims: readonly number[],
     data: TensorData,
+    index = NOT_LISTED,
   ) {
-    this.proto = proto;
+    this.#proto = proto;
+    this.#index = index;
     this.dtype = dtype;
     this.dims = dims;
     this.data = data;
+  }
+
+  get proto(): onnx.ITensorProto {
+    if (this.#index !== NOT_LISTED) {
+      this.#proto = (this.#proto as Messages<onnx.ITensorProto>).at(this.#index);
+      this.#index = NOT_LISTED;
+    }
+    return this.#proto as onnx.ITensorProto;
   }
 
   /** A tensor that did not come from a file. */

@@ -3,17 +3,20 @@
  * `value_info`, and an edit touches a few: the others stay the bytes they were, on the way in and on the way out.
  */
 
-import type protobuf from 'protobufjs/minimal.js';
+import protobuf from 'protobufjs/minimal.js';
 import { FormatError, LatheError } from '../errors.ts';
+import { indexGraph, LISTS, type ListFields, passTensor } from './graph-index.ts';
 import {
+  DECODED,
   EXTERNAL,
   type NodeTape,
-  passNode,
-  passTensor,
+  PLACE,
   readInfoName,
   readTensorHeader,
+  requireEnd,
   type TensorHeader,
 } from './headers.ts';
+import { attachedList, attachList, MessageList, type Messages, PlainList } from './message-list.ts';
 import { onnx } from './onnx.js';
 import { LosslessReader } from './strings.ts';
 
@@ -27,7 +30,7 @@ export interface Codec<Message extends object> {
     length?: number,
     end?: number,
     depth?: number,
-    target?: Message,
+    target?: Message | null,
   ): Message;
 }
 
@@ -97,9 +100,9 @@ abstract class Deferred<Message> {
 }
 
 const plain = {
-  node: onnx.NodeProto.decode,
-  tensor: onnx.TensorProto.decode,
-  info: onnx.ValueInfoProto.decode,
+  node: (onnx.NodeProto as Codec<onnx.NodeProto>).decode,
+  tensor: (onnx.TensorProto as Codec<onnx.TensorProto>).decode,
+  info: (onnx.ValueInfoProto as Codec<onnx.ValueInfoProto>).decode,
 };
 
 class DeferredNode extends Deferred<onnx.NodeProto> {
@@ -133,14 +136,13 @@ function damaged(fileName: string, cause: unknown): LatheError {
 }
 
 /**
- * Makes the generated code of a message type defer its messages where it reads from a reader with a tape.
- * @param pass passes a message and returns its mark; undefined where it is to be decoded at once
+ * Gives stand-ins the fields of their messages, and makes the generated code of a message type write those that are
+ * untouched as they came.
  */
 function defer<Message extends object>(
   codec: Codec<Message>,
   // biome-ignore lint/suspicious/noExplicitAny: the class of the message type, whatever its parameters
   type: new (...parameters: any[]) => Deferred<Message>,
-  pass: (reader: LosslessReader, end: number, tape: NodeTape) => number | undefined,
 ): void {
   const { decode, encode } = codec;
   for (const field of [...Object.keys(codec.prototype as Message), '$unknowns']) {
@@ -156,22 +158,8 @@ function defer<Message extends object>(
     });
   }
   codec.decode = (reader, length, endTag, depth, target) => {
-    const tape = reader instanceof LosslessReader ? reader.tape : undefined;
-    const isDeferrable = tape !== undefined && length !== undefined && target === undefined;
-    if (!(reader instanceof LosslessReader) || !isDeferrable) {
-      const into = target instanceof type ? target.message : target;
-      return decode(reader, length, endTag, depth, into);
-    }
-    const start = reader.pos;
-    const end = start + length;
-    if (end > reader.len) throw new RangeError('index out of range');
-    const mark = pass(reader, end, tape);
-    if (mark === undefined) {
-      reader.pos = start;
-      return decode(reader, length, endTag, depth);
-    }
-    if (reader.pos !== end) throw new RangeError('index out of range');
-    return new type(tape, tape.addPlace(mark, start, end)) as unknown as Message;
+    const into = target instanceof type ? target.message : target;
+    return decode(reader, length, endTag, depth, into);
   };
   codec.encode = (message, writer, depth) => {
     if (!(message instanceof type)) return encode(message, writer, depth);
@@ -182,14 +170,136 @@ function defer<Message extends object>(
   };
 }
 
-function passInfo(reader: LosslessReader, end: number): number {
-  reader.pos = end;
-  return 0;
+defer(onnx.NodeProto as Codec<onnx.NodeProto>, DeferredNode);
+defer(onnx.TensorProto as Codec<onnx.TensorProto>, DeferredTensor);
+defer(onnx.ValueInfoProto as Codec<onnx.ValueInfoProto>, DeferredInfo);
+
+/** Tensors that are not initializers are deferred where they are met. */
+function deferTensors(codec: Codec<onnx.TensorProto>): void {
+  const { decode } = codec;
+  codec.decode = (reader, length, endTag, depth, target) => {
+    const tape = reader instanceof LosslessReader ? reader.tape : undefined;
+    const isDeferrable = tape !== undefined && length !== undefined && !target;
+    if (!(reader instanceof LosslessReader) || !isDeferrable) {
+      return decode(reader, length, endTag, depth, target);
+    }
+    const start = reader.pos;
+    const end = start + length;
+    if (end > reader.len) throw new RangeError('index out of range');
+    const mark = passTensor(reader, end, tape);
+    if (mark === DECODED) {
+      reader.pos = start;
+      return decode(reader, length, endTag, depth);
+    }
+    requireEnd(reader, end);
+    return new DeferredTensor(tape, tape.addPlace(mark, start, end)) as unknown as onnx.TensorProto;
+  };
 }
 
-defer(onnx.NodeProto as Codec<onnx.NodeProto>, DeferredNode, passNode);
-defer(onnx.TensorProto as Codec<onnx.TensorProto>, DeferredTensor, passTensor);
-defer(onnx.ValueInfoProto as Codec<onnx.ValueInfoProto>, DeferredInfo, passInfo);
+deferTensors(onnx.TensorProto as Codec<onnx.TensorProto>);
+
+/** How the messages of a list are made, and how those are decoded in which more has to be seen. */
+interface Entry {
+  readonly make: (tape: NodeTape, at: number) => Deferred<object>;
+  readonly decode: Codec<object>['decode'];
+}
+
+const INFO_ENTRY: Entry = { make: (tape, at) => new DeferredInfo(tape, at), decode: plain.info };
+
+/** In the order of LISTS. */
+const ENTRIES: readonly Entry[] = [
+  { make: (tape, at) => new DeferredNode(tape, at), decode: plain.node },
+  { make: (tape, at) => new DeferredTensor(tape, at), decode: plain.tensor },
+  INFO_ENTRY,
+  INFO_ENTRY,
+  INFO_ENTRY,
+];
+
+/** Makes the generated code of a graph or a function defer what is in its lists where it reads from a tape. */
+function deferLists<Message extends object>(codec: Codec<Message>, fields: ListFields): void {
+  const { decode } = codec;
+  codec.decode = (reader, length, endTag, depth, target) => {
+    const tape = reader instanceof LosslessReader ? reader.tape : undefined;
+    const isDeferrable = tape !== undefined && length !== undefined && !target;
+    const isTooDeep = (depth ?? 0) > protobuf.Reader.recursionLimit;
+    if (!(reader instanceof LosslessReader) || !isDeferrable || isTooDeep) {
+      return decode(reader, length, endTag, depth, target);
+    }
+    const start = reader.pos;
+    const end = start + length;
+    if (end > reader.len) throw new RangeError('index out of range');
+    const { at, counts, others } = indexGraph(tape, start, end, fields);
+    const message = new codec();
+    for (let i = 0; i < others.length; i += 2) {
+      reader.pos = others[i] as number;
+      decode(reader, (others[i + 1] as number) - reader.pos, endTag, depth, message);
+    }
+    let first = at;
+    for (const [list, name] of LISTS.entries()) {
+      const count = counts[list] as number;
+      if (count === 0) continue;
+      const entry = ENTRIES[list] as Entry;
+      const inner = (depth ?? 0) + 1;
+      const decoded = decodeMarked(reader, tape, first, count, (bytes) =>
+        entry.decode(reader, bytes, undefined, inner),
+      );
+      attachList(message, name, new MessageList<object>(tape, first, count, entry.make, decoded));
+      first += count * PLACE.LENGTH;
+    }
+    reader.pos = end;
+    return message;
+  };
+}
+
+/** Decodes those of `count` messages that the tape marks for it, by their place among them. */
+function decodeMarked<Message>(
+  reader: LosslessReader,
+  tape: NodeTape,
+  first: number,
+  count: number,
+  decode: (byteLength: number) => Message,
+): Map<number, Message> {
+  const decoded = new Map<number, Message>();
+  for (let index = 0; index < count; index++) {
+    const place = first + index * PLACE.LENGTH;
+    const { data } = tape;
+    if (data[place + PLACE.MARK] !== DECODED) continue;
+    reader.pos = data[place + PLACE.START] as number;
+    decoded.set(index, decode((data[place + PLACE.END] as number) - reader.pos));
+  }
+  return decoded;
+}
+
+deferLists(onnx.GraphProto as Codec<onnx.GraphProto>, [1, 5, 11, 12, 13]);
+deferLists(onnx.FunctionProto as Codec<onnx.FunctionProto>, [7, 0, 0, 0, 12]);
+
+type NodeOwner = onnx.IGraphProto | onnx.IFunctionProto;
+
+/** The nodes of a graph or function. The mark of one is where its record is on the tape. */
+export function nodesOf(owner: NodeOwner): Messages<onnx.INodeProto> {
+  const attached = attachedList(owner, 'node') as Messages<onnx.INodeProto> | undefined;
+  return attached ?? new PlainList(owner.node ?? [], markOf);
+}
+
+/** The initializers of a graph. The mark of one is the number of its name. */
+export function initializersOf(owner: onnx.IGraphProto): Messages<onnx.ITensorProto> {
+  const attached = attachedList(owner, 'initializer') as Messages<onnx.ITensorProto> | undefined;
+  return attached ?? new PlainList(owner.initializer ?? [], markOf);
+}
+
+/** The inputs or outputs of a graph. The mark of one is the number of its name. */
+export function interfaceOf(
+  owner: onnx.IGraphProto,
+  side: 'input' | 'output',
+): Messages<onnx.IValueInfoProto> {
+  const attached = attachedList(owner, side) as Messages<onnx.IValueInfoProto> | undefined;
+  // What an entry of value_info is marked with is no name, and one may have come to stand here.
+  return attached ?? new PlainList(owner[side] ?? [], () => DECODED);
+}
+
+function markOf(message: object): number {
+  return message instanceof Deferred && message.isUntouched ? message.mark : DECODED;
+}
 
 /** Where a node is on the tape that it was decoded with; undefined for one that was decoded or made. */
 export function tapeRecord(node: onnx.INodeProto): number | undefined {

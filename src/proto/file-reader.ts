@@ -12,6 +12,7 @@ import type { ByteReader } from './wire.ts';
 export function fileReader(fd: number, byteLength: number, path: string): ByteReader {
   return {
     byteLength,
+    fd,
     read(byteOffset, length, scratch) {
       const bytes = scratch?.subarray(0, length) ?? Buffer.allocUnsafeSlow(length);
       let done = 0;

@@ -1,19 +1,23 @@
-/**
- * What a graph needs of each message at once, read without decoding the message: names, operators, shapes, places.
- * Each function passes one message of a skeleton and returns undefined, wherever it is then, when there is more in
- * it that has to be seen: tensors, graphs, values, fields of the future.
- */
+/** What is known of messages that are not decoded: places, names, operators, and of tensors shapes. */
 
-import { PAYLOAD_THRESHOLD } from './limits.ts';
-import { type NameTable, NO_NAME } from './name-table.ts';
+import type { NameTable } from './name-table.ts';
 import { LosslessReader } from './strings.ts';
-import { isToken } from './token.ts';
+
+/** What the entries of `external_data` say, where they are those that writers make. */
+export interface ExternalPlace {
+  readonly location: string;
+  readonly byteOffset: number;
+  /** Undefined where it is left to type and shape. */
+  readonly byteLength: number | undefined;
+}
 
 /** Type and shape of a tensor, and its value or the place of its value. */
 export interface TensorHeader {
   readonly dims: readonly number[];
   readonly dataType: number;
-  /** Undefined for a tensor that is not external data. */
+  /** The place of external data that was read already; the entries are not at hand then. */
+  readonly place?: ExternalPlace | undefined;
+  /** Undefined for a tensor that is not external data, or whose {@link place} is known. */
   readonly externalData: readonly { readonly key: string; readonly value: string }[] | undefined;
   /** Length of `raw_data`; 0 for a tensor that has none. */
   readonly rawByteLength: number;
@@ -24,14 +28,10 @@ export interface TensorHeader {
 /** TensorProto.DataLocation.EXTERNAL */
 export const EXTERNAL = 1;
 
-/** Fields of AttributeProto that hold tensors or graphs: t, g, tensors, graphs, sparse_tensor, sparse_tensors. */
-const HOLDING_FIELDS = new Set([5, 6, 10, 11, 22, 23]);
-
 /** Tags: number × 8 + wire type. */
-const NODE = { INPUT: 10, OUTPUT: 18, NAME: 26, OP_TYPE: 34, ATTRIBUTE: 42, DOMAIN: 58 } as const;
-const INFO = { NAME: 10 } as const;
+export const INFO = { NAME: 10 } as const;
 const ENTRY = { KEY: 10, VALUE: 18 } as const;
-const TENSOR = {
+export const TENSOR = {
   DIM: 8,
   DIMS: 10,
   DATA_TYPE: 16,
@@ -42,9 +42,6 @@ const TENSOR = {
   DATA_LOCATION: 112,
   METADATA: 130,
 } as const;
-
-/** Fields of a tensor that tell nothing a header needs to be decoded for. */
-const PASSED_TAGS = new Set<number>(Object.values(TENSOR));
 
 /** Varints of so many bytes are read without 64-bit arithmetic. */
 const SHORT_VARINT_BYTES = 4;
@@ -59,8 +56,16 @@ const RECORD = {
   LENGTH: 5,
 } as const;
 
+/** Mark of a message that has to be decoded at once. */
+export const DECODED = -1;
+/** Mark of an input or output that is damaged: whoever looks at it is told. */
+export const DAMAGED = -2;
+
+/** The tape grows twofold until it has room for this much more. */
+const LARGEST_STEP = 1024 * 1024;
+
 /** Places in the record of a message that is not decoded. */
-const PLACE = { MARK: 0, START: 1, END: 2, LENGTH: 3 } as const;
+export const PLACE = { MARK: 0, START: 1, END: 2, LENGTH: 3 } as const;
 
 /**
  * What is known of the messages of a skeleton that are not decoded, in one array: where each is, and of nodes the
@@ -81,6 +86,21 @@ export class NodeTape {
     this.names = names;
     this.fileName = fileName;
     this.#reader = new LosslessReader(names.buffer);
+  }
+
+  /** The tape up to its length and beyond, until the next record is added. */
+  get data(): Int32Array<ArrayBuffer> {
+    return this.#data;
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Takes what the addon made of the tape: records and places that follow what was there. */
+  adopt(data: Int32Array<ArrayBuffer>, length: number): void {
+    this.#data = data;
+    this.#length = length;
   }
 
   /** Notes a message of bytes `start` to `end`, and what passing it gave; returns where. */
@@ -105,8 +125,16 @@ export class NodeTape {
 
   /** A reader of the message noted at `at`, valid until the next is asked for. */
   reader(at: number): LosslessReader {
-    this.#reader.pos = this.#data[at + PLACE.START] as number;
-    this.#reader.len = this.#data[at + PLACE.END] as number;
+    return this.readerOf(
+      this.#data[at + PLACE.START] as number,
+      this.#data[at + PLACE.END] as number,
+    );
+  }
+
+  /** A reader of bytes `start` to `end`, valid until the next is asked for. */
+  readerOf(start: number, end: number): LosslessReader {
+    this.#reader.pos = start;
+    this.#reader.len = end;
     return this.#reader;
   }
 
@@ -139,8 +167,9 @@ export class NodeTape {
   }
 
   #reserve(count: number): void {
-    if (this.#length + count <= this.#data.length) return;
-    const larger = new Int32Array(2 * this.#data.length);
+    const { length } = this.#data;
+    if (this.#length + count <= length) return;
+    const larger = new Int32Array(length + Math.min(length, LARGEST_STEP));
     larger.set(this.#data);
     this.#data = larger;
   }
@@ -157,12 +186,32 @@ export class NodeTape {
     return this.names.peek(this.#data[at + RECORD.NAME] as number);
   }
 
+  /** Number of the name of the operator. */
+  opTypeId(at: number): number {
+    return this.#data[at + RECORD.OP_TYPE] as number;
+  }
+
+  /** Number of the name of the operator's domain. */
+  domainId(at: number): number {
+    return this.#data[at + RECORD.DOMAIN] as number;
+  }
+
   inputCount(at: number): number {
     return this.#data[at + RECORD.INPUT_COUNT] as number;
   }
 
   outputCount(at: number): number {
     return this.#data[at + RECORD.OUTPUT_COUNT] as number;
+  }
+
+  /** Where the numbers of the names of inputs begin in {@link data}. */
+  firstInput(at: number): number {
+    return at + RECORD.LENGTH;
+  }
+
+  /** Where the numbers of the names of outputs begin in {@link data}. */
+  firstOutput(at: number): number {
+    return at + RECORD.LENGTH + this.inputCount(at);
   }
 
   /** Number of the name of input `index`. */
@@ -177,67 +226,12 @@ export class NodeTape {
 }
 
 /** Throws when the fields of a message did not end where it does. */
-function requireEnd(reader: LosslessReader, end: number): void {
+export function requireEnd(reader: LosslessReader, end: number): void {
   if (reader.pos !== end) throw new RangeError('index out of range');
 }
 
-function passField(reader: LosslessReader, tag: number): void {
+export function passField(reader: LosslessReader, tag: number): void {
   reader.skipType(tag & 7, 0, tag >>> 3);
-}
-
-/** Passes an attribute; true when it holds a tensor or a graph. */
-function passAttribute(reader: LosslessReader): boolean {
-  const end = reader.size() + reader.pos;
-  let holds = false;
-  while (reader.pos < end) {
-    const tag = reader.tag();
-    holds ||= HOLDING_FIELDS.has(tag >>> 3);
-    passField(reader, tag);
-  }
-  requireEnd(reader, end);
-  return holds;
-}
-
-/** Passes a name and returns its number. */
-function passName(reader: LosslessReader, names: NameTable): number {
-  const end = reader.size() + reader.pos;
-  if (end > reader.len) throw new RangeError('index out of range');
-  const id = names.intern(reader.pos, end);
-  reader.pos = end;
-  return id;
-}
-
-/**
- * Passes a node without tensors and graphs in its attributes, whose inputs come before its outputs as every writer
- * has them; returns where it is on the tape.
- */
-export function passNode(reader: LosslessReader, end: number, tape: NodeTape): number | undefined {
-  const { names } = tape;
-  const at = tape.begin();
-  let inputCount = 0;
-  let hasOutputs = false;
-  let isPlain = true;
-  let name = NO_NAME;
-  let opType = NO_NAME;
-  let domain = NO_NAME;
-  while (isPlain && reader.pos < end) {
-    const tag = reader.tag();
-    if (tag === NODE.INPUT) {
-      tape.push(passName(reader, names));
-      inputCount++;
-      isPlain = !hasOutputs;
-    } else if (tag === NODE.OUTPUT) {
-      tape.push(passName(reader, names));
-      hasOutputs = true;
-    } else if (tag === NODE.NAME) name = passName(reader, names);
-    else if (tag === NODE.OP_TYPE) opType = passName(reader, names);
-    else if (tag === NODE.DOMAIN) domain = passName(reader, names);
-    else if (tag === NODE.ATTRIBUTE) isPlain = !passAttribute(reader);
-    else passField(reader, tag);
-  }
-  if (isPlain) tape.end(at, opType, domain, name, inputCount);
-  else tape.drop(at);
-  return isPlain ? at : undefined;
 }
 
 /** The name of a ValueInfoProto. */
@@ -266,29 +260,6 @@ function readShortVarint(reader: LosslessReader): number | undefined {
   return undefined;
 }
 
-/** Passes a tensor that is external data or holds its value in `raw_data`, or has none; returns the number of its name. */
-export function passTensor(
-  reader: LosslessReader,
-  end: number,
-  tape: NodeTape,
-): number | undefined {
-  let name = NO_NAME;
-  while (reader.pos < end) {
-    const tag = reader.tag();
-    if (tag === TENSOR.NAME) name = passName(reader, tape.names);
-    else if (!PASSED_TAGS.has(tag)) return undefined;
-    else if (tag !== TENSOR.RAW_DATA) passField(reader, tag);
-    else {
-      const length = reader.size();
-      const isShort = length < PAYLOAD_THRESHOLD;
-      const bytes = reader.buf.subarray(reader.pos, reader.pos + length);
-      if (isShort && isToken('raw_data', bytes)) return undefined;
-      reader.skip(length);
-    }
-  }
-  return name;
-}
-
 function readEntry(reader: LosslessReader): { key: string; value: string } {
   const end = reader.size() + reader.pos;
   let key = '';
@@ -303,7 +274,7 @@ function readEntry(reader: LosslessReader): { key: string; value: string } {
   return { key, value };
 }
 
-/** Reads a tensor that {@link passTensor} has passed; undefined when a number in it has more than 28 bits. */
+/** Reads a tensor that is not decoded; undefined when a number in it has more than 28 bits. */
 export function readTensorHeader(reader: LosslessReader): TensorHeader | undefined {
   const dims: number[] = [];
   const entries: { key: string; value: string }[] = [];

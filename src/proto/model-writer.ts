@@ -67,6 +67,8 @@ interface OpenMessage {
  */
 export class ModelWriter extends LosslessWriter {
   readonly places: TensorPlaces;
+  /** For one message at a time. */
+  readonly scratch = new LosslessWriter();
   /** How many tensors of `places` were met. */
   placed = 0;
   /** Lengths of the fields of the model that are messages, in order. */

@@ -1,16 +1,34 @@
 /** Names of a serialized model as numbers: each is found by its bytes, and becomes a string when one is wanted. */
 
-import { randomBytes } from 'node:crypto';
+import { secretBytes } from './secret-bytes.ts';
 import { encodeLossless, readLossless } from './strings.ts';
 
 const FIRST_CAPACITY = 1024;
+/** Tables grow twofold until they have this many names more. */
+const LARGEST_STEP = 256 * 1024;
+/** Places in the record of a name. */
+const NAME = { START: 0, BYTE_LENGTH: 1, HASH: 2, LENGTH: 3 } as const;
+
+let basis: number | undefined;
+
 /** Hashes begin with a number of this process's own: a file cannot choose names that all fall together. */
-const hashBasis = randomBytes(4).readInt32LE();
+export function hashBasis(): number {
+  basis ??= secretBytes(4).readInt32LE();
+  return basis;
+}
+
 /** Odd multipliers of MurmurHash3. */
 const [MIX, FINISH] = [0xcc9e2d51 | 0, 0x85ebca6b | 0];
 
 /** The number of the empty name, which stands for an omitted input or output. */
 export const NO_NAME = 0;
+
+/** Records and slots of a {@link NameTable}, and how many names it has. */
+export interface NameArrays {
+  readonly records: Int32Array<ArrayBuffer>;
+  readonly slots: Int32Array<ArrayBuffer>;
+  readonly size: number;
+}
 
 /**
  * Interns names. A graph of n nodes mentions some 4n names, most of them twice; comparing numbers instead of strings
@@ -23,17 +41,30 @@ export class NameTable {
   /** Names that are not in the buffer. */
   readonly #others = new Map<number, Buffer>();
   readonly #texts: string[] = [''];
-  #starts = new Int32Array(FIRST_CAPACITY);
-  #lengths = new Int32Array(FIRST_CAPACITY);
-  #hashes = new Int32Array(FIRST_CAPACITY);
-  /** Open addressing, at most half full. */
+  /** Records, see NAME; the first is that of the empty name. */
+  #records = new Int32Array(NAME.LENGTH * FIRST_CAPACITY);
+  /** Open addressing, at most half full; a power of two. */
   #slots = new Int32Array(2 * FIRST_CAPACITY);
   #size = 1;
+  readonly #basis = hashBasis();
 
   /** @param buffer neither moved nor changed afterwards */
   constructor(buffer: Buffer = Buffer.alloc(0)) {
     this.buffer = buffer;
     this.#view = viewOf(buffer);
+  }
+
+  /** The table as the addon takes and gives it; undefined where it has names from elsewhere than the buffer. */
+  get arrays(): NameArrays | undefined {
+    if (this.#others.size > 0) return undefined;
+    return { records: this.#records, slots: this.#slots, size: this.#size };
+  }
+
+  /** Takes what the addon made of {@link arrays}: more names of the buffer. */
+  adopt({ records, slots, size }: NameArrays): void {
+    this.#records = records;
+    this.#slots = slots;
+    this.#size = size;
   }
 
   /** Numbers given are below this. */
@@ -61,7 +92,8 @@ export class NameTable {
   find(text: string): number | undefined {
     if (text === '') return NO_NAME;
     const view = viewOf(encodeLossless(text));
-    const slot = this.#slotOf(hashOf(view, 0, view.byteLength), view, 0, view.byteLength);
+    const hash = hashOf(this.#basis, view, 0, view.byteLength);
+    const slot = this.#slotOf(hash, view, 0, view.byteLength);
     return this.#slots[slot] || undefined;
   }
 
@@ -78,8 +110,9 @@ export class NameTable {
   peek(id: number): string {
     const known = this.#texts[id];
     if (known !== undefined) return known;
-    const start = this.#starts[id] as number;
-    return readLossless(this.#bytesOf(id), start, start + (this.#lengths[id] as number));
+    const start = this.#records[id * NAME.LENGTH + NAME.START] as number;
+    const byteLength = this.#records[id * NAME.LENGTH + NAME.BYTE_LENGTH] as number;
+    return readLossless(this.#bytesOf(id), start, start + byteLength);
   }
 
   #bytesOf(id: number): Buffer {
@@ -87,15 +120,17 @@ export class NameTable {
   }
 
   #intern(view: DataView, start: number, end: number): number {
-    if (this.#size === this.#starts.length) this.#grow();
-    const hash = hashOf(view, start, end);
+    if (this.#size * 2 >= this.#slots.length) this.#spread();
+    if ((this.#size + 1) * NAME.LENGTH > this.#records.length) this.#grow();
+    const hash = hashOf(this.#basis, view, start, end);
     const slot = this.#slotOf(hash, view, start, end);
     const known = this.#slots[slot];
     if (known) return known;
     const id = this.#size++;
-    this.#starts[id] = start;
-    this.#lengths[id] = end - start;
-    this.#hashes[id] = hash;
+    const at = id * NAME.LENGTH;
+    this.#records[at + NAME.START] = start;
+    this.#records[at + NAME.BYTE_LENGTH] = end - start;
+    this.#records[at + NAME.HASH] = hash;
     this.#slots[slot] = id;
     return id;
   }
@@ -103,24 +138,31 @@ export class NameTable {
   /** The slot of a name, or the free one where it belongs. */
   #slotOf(hash: number, view: DataView, start: number, end: number): number {
     const mask = this.#slots.length - 1;
+    const records = this.#records;
     for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
       const id = this.#slots[slot] as number;
       if (id === 0) return slot;
-      if (this.#hashes[id] !== hash || this.#lengths[id] !== end - start) continue;
+      const at = id * NAME.LENGTH;
+      if (records[at + NAME.HASH] !== hash) continue;
+      if (records[at + NAME.BYTE_LENGTH] !== end - start) continue;
       const other = this.#others.size > 0 ? this.#others.get(id) : undefined;
       const known = other === undefined ? this.#view : viewOf(other);
-      if (equals(known, this.#starts[id] as number, view, start, end - start)) return slot;
+      if (equals(known, records[at + NAME.START] as number, view, start, end - start)) return slot;
     }
   }
 
   #grow(): void {
-    this.#starts = grown(this.#starts);
-    this.#lengths = grown(this.#lengths);
-    this.#hashes = grown(this.#hashes);
-    this.#slots = new Int32Array(2 * this.#starts.length);
+    const length = this.#records.length;
+    const larger = new Int32Array(length + Math.min(length, LARGEST_STEP * NAME.LENGTH));
+    larger.set(this.#records);
+    this.#records = larger;
+  }
+
+  #spread(): void {
+    this.#slots = new Int32Array(2 * this.#slots.length);
     const mask = this.#slots.length - 1;
     for (let id = 1; id < this.#size; id++) {
-      let slot = (this.#hashes[id] as number) & mask;
+      let slot = (this.#records[id * NAME.LENGTH + NAME.HASH] as number) & mask;
       while (this.#slots[slot] !== 0) slot = (slot + 1) & mask;
       this.#slots[slot] = id;
     }
@@ -128,8 +170,8 @@ export class NameTable {
 }
 
 /** Words of four bytes, the last one overlapping: names are compared in as few steps as an interpreter can. */
-function hashOf(view: DataView, start: number, end: number): number {
-  let hash = hashBasis ^ (end - start);
+function hashOf(basis: number, view: DataView, start: number, end: number): number {
+  let hash = basis ^ (end - start);
   if (end - start < 4) {
     for (let i = start; i < end; i++) hash = Math.imul(hash ^ view.getUint8(i), MIX);
   } else {
@@ -158,11 +200,4 @@ function equals(a: DataView, aStart: number, b: DataView, bStart: number, length
 
 function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
   return new DataView(buffer, byteOffset, byteLength);
-}
-
-/** A copy of twice the length. */
-function grown(array: Int32Array): Int32Array<ArrayBuffer> {
-  const copy = new Int32Array(2 * array.length);
-  copy.set(array);
-  return copy;
 }

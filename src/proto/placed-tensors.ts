@@ -5,13 +5,18 @@ import { EXTERNAL } from './headers.ts';
 import { PAYLOAD_FIELDS, type PayloadField } from './layout.ts';
 import { ModelWriter, type TensorPlace } from './model-writer.ts';
 import { onnx } from './onnx.js';
-import { LosslessReader, LosslessWriter } from './strings.ts';
+import { LosslessReader } from './strings.ts';
 import { isToken } from './token.ts';
 import { WireType } from './wire.ts';
 
 const EXTERNAL_DATA = 13;
 const DATA_LOCATION = 14;
-const VALUE_FIELDS = new Set<number>(Object.values(PAYLOAD_FIELDS));
+/** Fields of a tensor that may hold a token, by number. */
+const VALUE_FIELDS: ReadonlyMap<number, PayloadField> = new Map([
+  [PAYLOAD_FIELDS.float_data, 'float_data'],
+  [PAYLOAD_FIELDS.raw_data, 'raw_data'],
+  [PAYLOAD_FIELDS.double_data, 'double_data'],
+]);
 
 /** A field of a serialized tensor. */
 interface Field {
@@ -37,12 +42,11 @@ function readFields(bytes: Uint8Array): Fields {
     const start = reader.pos;
     const tag = reader.tag();
     const number = tag >>> 3;
+    const field = VALUE_FIELDS.get(number);
     if (tag === DATA_LOCATION * 8) isExternal = reader.int32() === EXTERNAL;
-    else if (VALUE_FIELDS.has(number) && (tag & 7) === WireType.LEN) {
+    else if (field !== undefined && (tag & 7) === WireType.LEN) {
       const length = reader.size();
-      const content = bytes.subarray(reader.pos, reader.pos + length);
-      const entry = Object.entries(PAYLOAD_FIELDS).find(([, field]) => field === number);
-      if (entry !== undefined && isToken(entry[0] as PayloadField, content)) holder = number;
+      if (isToken(field, bytes.subarray(reader.pos, reader.pos + length))) holder = number;
       reader.skip(length);
     } else reader.skipType(tag & 7, 0, number);
     fields.push({ number, start, end: reader.pos });
@@ -95,7 +99,8 @@ codec.encode = (message, writer, depth) => {
     return encode(message, writer, depth);
   }
   writer.placed++;
-  const bytes = encode(message, new LosslessWriter(), depth).finish(true);
-  writePlaced(writer, bytes, message, place);
+  const { scratch } = writer;
+  scratch.pos = 0;
+  writePlaced(writer, encode(message, scratch, depth).finish(true), message, place);
   return writer;
 };

@@ -1,11 +1,21 @@
 /** The skeleton of a serialized model: the same message without its large tensor payloads. */
 
 import { FormatError } from '../errors.ts';
+import { loadNative } from '../native.ts';
 import type { PayloadField } from './layout.ts';
-import { PAYLOAD_THRESHOLD } from './limits.ts';
+import {
+  DEPTH_LIMIT,
+  FIELD_HEAP_BYTES,
+  HEAP_BYTE_LIMIT,
+  MESSAGE_HEAP_BYTES,
+  PACKED_INT64_HEAP_BYTES,
+  PACKED_NUMBER_HEAP_BYTES,
+  PAYLOAD_THRESHOLD,
+  SKELETON_BYTE_LIMIT,
+} from './limits.ts';
 import { PayloadTokens } from './token.ts';
 import type { ModelVisitor } from './walk.ts';
-import { type WalkDepth, walkModel } from './walk.ts';
+import { LAYOUT, TENSOR, type WalkDepth, WHOLE_BELOW, walkModel } from './walk.ts';
 import type { ByteReader } from './wire.ts';
 import { varintByteLength, WireReader, writeVarint } from './wire.ts';
 
@@ -112,6 +122,11 @@ class Elision implements ModelVisitor {
  * @param name the file's name for messages
  */
 export function scanSkeleton(source: ByteReader, name: string): Skeleton {
+  return scanNatively(source) ?? scanInTypeScript(source, name);
+}
+
+/** As {@link scanSkeleton}, without the addon. */
+export function scanInTypeScript(source: ByteReader, name: string): Skeleton {
   try {
     return scanAt('quick', source, name);
   } catch (error) {
@@ -119,6 +134,46 @@ export function scanSkeleton(source: ByteReader, name: string): Skeleton {
     // The other walk knows better what is wrong, and where.
     return scanAt('full', source, name);
   }
+}
+
+/** The fields of payloads by the number that the addon has for them. */
+const FIELDS: readonly PayloadField[] = ['raw_data', 'float_data', 'double_data'];
+
+const LIMITS = Float64Array.of(
+  TENSOR,
+  DEPTH_LIMIT,
+  PAYLOAD_THRESHOLD,
+  SKELETON_BYTE_LIMIT,
+  HEAP_BYTE_LIMIT,
+  MESSAGE_HEAP_BYTES,
+  FIELD_HEAP_BYTES,
+  PACKED_INT64_HEAP_BYTES,
+  PACKED_NUMBER_HEAP_BYTES,
+);
+
+/**
+ * As {@link scanSkeleton}, with the addon. Undefined where there is none or it declines: it knows no reasons, and the
+ * walk in TypeScript has the last word.
+ */
+export function scanNatively(source: ByteReader): Skeleton | undefined {
+  const { bytes, fd, byteLength } = source;
+  if (bytes === undefined && fd === undefined) return undefined;
+  const addon = loadNative();
+  if (addon === undefined) return undefined;
+  const tokens = new PayloadTokens();
+  const { nonce } = tokens;
+  const rules = { layout: LAYOUT, wholeBelow: WHOLE_BELOW, limits: LIMITS, nonce };
+  const found = addon.scanModel({ bytes, fd, byteLength, ...rules });
+  if (found === undefined) return undefined;
+  const payloads: Payload[] = [];
+  for (let i = 0; i < found.payloads.length; i += 3) {
+    payloads.push({
+      byteOffset: found.payloads[i] as number,
+      byteLength: found.payloads[i + 1] as number,
+      field: FIELDS[found.payloads[i + 2] as number] as PayloadField,
+    });
+  }
+  return { bytes: found.bytes, payloads, tokens };
 }
 
 /** Throws the FormatError that says what is wrong with a model which could not be decoded, if there is one. */

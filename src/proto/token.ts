@@ -1,18 +1,23 @@
 /** Stand-ins for payloads that are not in memory: what the fields of a tensor hold in their place. */
 
-import { randomBytes } from 'node:crypto';
 import type { PayloadField } from './layout.ts';
 import type { onnx } from './onnx.js';
+import { secretBytes } from './secret-bytes.ts';
 
 const NONCE_BYTES = 16;
 const PREFIX_BYTES = 8;
 
+let prefix: Buffer | undefined;
+
 /** The first half of every nonce: tells a token of this process from data without knowing which scan made it. */
-const processPrefix = randomNumbers();
+export function tokenPrefix(): Buffer {
+  prefix ??= randomNumbers();
+  return prefix;
+}
 
 /** Eight random bytes that are finite, positive numbers however they are read: as two floats or as a double. */
 function randomNumbers(): Buffer {
-  const bytes = randomBytes(PREFIX_BYTES);
+  const bytes = secretBytes(PREFIX_BYTES);
   for (const i of [3, 7]) bytes[i] = (bytes[i] as number) & 0x3f;
   return bytes;
 }
@@ -23,12 +28,13 @@ function randomNumbers(): Buffer {
  * decoding and encoding carry it like any other value.
  */
 export class PayloadTokens {
-  readonly #nonce = Buffer.concat([processPrefix, randomNumbers()]);
+  /** What the tokens begin with. */
+  readonly nonce = Buffer.concat([tokenPrefix(), randomNumbers()]);
 
   /** The bytes of token `index` (0 to 2^30-1) as they stand in a serialized `field`. */
   bytes(field: PayloadField, index: number): Buffer {
     const token = Buffer.alloc(tokenByteLength(field));
-    this.#nonce.copy(token);
+    this.nonce.copy(token);
     token.writeUInt32LE(index, NONCE_BYTES);
     return token;
   }
@@ -37,7 +43,7 @@ export class PayloadTokens {
   index(field: PayloadField, bytes: Uint8Array): number | undefined {
     if (bytes.length !== tokenByteLength(field)) return undefined;
     const token = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-    if (this.#nonce.compare(token, 0, NONCE_BYTES) !== 0) return undefined;
+    if (this.nonce.compare(token, 0, NONCE_BYTES) !== 0) return undefined;
     return token.readUInt32LE(NONCE_BYTES);
   }
 
@@ -70,6 +76,6 @@ function* candidates(tensor: onnx.ITensorProto): Generator<[PayloadField, Uint8A
 /** True when `bytes`, the whole of a serialized `field`, are a token of any scan of this process. */
 export function isToken(field: PayloadField, bytes: Uint8Array): boolean {
   return (
-    bytes.length === tokenByteLength(field) && processPrefix.compare(bytes, 0, PREFIX_BYTES) === 0
+    bytes.length === tokenByteLength(field) && tokenPrefix().compare(bytes, 0, PREFIX_BYTES) === 0
   );
 }

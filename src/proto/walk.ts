@@ -69,7 +69,8 @@ const PASSED_OVER: { readonly [type in MessageTypeName]?: number } = {
   FunctionProto: 12,
 };
 
-const TENSOR = MESSAGE_TYPES.indexOf('TensorProto');
+/** Number of the type of tensors. */
+export const TENSOR = MESSAGE_TYPES.indexOf('TensorProto');
 
 function compileLayout(): Uint8Array {
   const layout = new Uint8Array(MESSAGE_TYPES.length * FIELDS_PER_MESSAGE);
@@ -89,13 +90,14 @@ function compileLayout(): Uint8Array {
   return layout;
 }
 
-const LAYOUT = compileLayout();
+/** The schema in one array, {@link FIELDS_PER_MESSAGE} codes a message type; the addon reads it too. */
+export const LAYOUT = compileLayout();
 
 /** How closely to look: `quick` passes over messages that are too small to hold a payload, `full` over none. */
 export type WalkDepth = 'quick' | 'full';
 
 /** By content code: messages of fewer bytes are passed over. Types of inputs and outputs are always looked into. */
-const WHOLE_BELOW = Uint16Array.from(['', ...MESSAGE_TYPES], (name) => {
+export const WHOLE_BELOW = Uint16Array.from(['', ...MESSAGE_TYPES], (name) => {
   if (name === 'NodeProto') return WHOLE_NODE_BYTES;
   return name === 'ValueInfoProto' || name.startsWith('Type') ? 0 : PAYLOAD_THRESHOLD;
 });

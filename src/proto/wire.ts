@@ -6,6 +6,10 @@ import { FILE_BYTE_LIMIT, SKELETON_BYTE_LIMIT } from './limits.ts';
 /** Bytes at known offsets: a file, or memory. */
 export interface ByteReader {
   readonly byteLength: number;
+  /** The bytes, of a reader over memory. */
+  readonly bytes?: Uint8Array;
+  /** The descriptor, of a reader over an open file. */
+  readonly fd?: number;
   /**
    * The `byteLength` bytes from `byteOffset` on; both lie within the reader. The result is not written to. It stays
    * valid and unchanged, unless `scratch`, which is at least as long, was given: then it may be a part of it.
@@ -17,6 +21,7 @@ export interface ByteReader {
 export function memoryReader(bytes: Uint8Array): ByteReader {
   return {
     byteLength: bytes.byteLength,
+    bytes,
     read: (byteOffset, byteLength) => bytes.subarray(byteOffset, byteOffset + byteLength),
   };
 }

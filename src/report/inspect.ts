@@ -41,10 +41,9 @@ export interface InspectReport {
 function countOperators(model: Model): { nodes: number; operators: Record<string, number> } {
   const operators = new Map<string, number>();
   let nodes = 0;
-  for (const { domain, opType } of model.nodes()) {
-    const name = domain === '' ? opType : `${domain}::${opType}`;
-    operators.set(name, (operators.get(name) ?? 0) + 1);
-    nodes++;
+  for (const graph of model.graphs()) {
+    graph.countOperators(operators);
+    nodes += graph.nodeCount;
   }
   return { nodes, operators: Object.fromEntries([...operators].sort((a, b) => b[1] - a[1])) };
 }

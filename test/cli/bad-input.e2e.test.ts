@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { nativeStatus } from '../../src/native.ts';
-import { cli } from '../support/cli.ts';
+import { cli, cliHere } from '../support/cli.ts';
 import { type Edit, setExternal, tinyModel, tinyWeights, writeTiny } from './tiny-model.ts';
 import { snapshot } from './tree.ts';
 
@@ -55,13 +55,13 @@ function expectShortReport(stderr: string, { says, hint }: Pick<Case, 'says' | '
   expect(stderr.length).toBeLessThan(9000);
 }
 
-function check(test: Case): void {
+async function check(test: Case): Promise<void> {
   const older = writeOlder();
   const input = join(root, 'input');
   mkdirSync(input);
   const model = test.prepare(input) ?? input;
   const before = snapshot(root);
-  const result = cli(['shrink', model, '-o', older, '--force', ...(test.args ?? [])]);
+  const result = await cliHere(['shrink', model, '-o', older, '--force', ...(test.args ?? [])]);
   expectShortReport(result.stderr, test);
   expect([result.status, result.stdout]).toEqual([test.exit, '']);
   expect(snapshot(root)).toEqual(before);
@@ -466,7 +466,7 @@ describe('bad arguments', () => {
 });
 
 describe('outputs that may not be replaced', () => {
-  it('refuses the input itself, in every spelling and with --force', () => {
+  it('refuses the input itself, in every spelling and with --force', async () => {
     writeTiny(join(root, 'input'));
     symlinkSync('input', join(root, 'link'));
     const before = snapshot(root);
@@ -478,24 +478,24 @@ describe('outputs that may not be replaced', () => {
       'link/model.onnx',
       '.',
     ]) {
-      const result = cli(['shrink', 'input', '-o', output, '--force'], { cwd: root });
+      const result = await cliHere(['shrink', 'input', '-o', output, '--force'], { cwd: root });
       expectShortReport(result.stderr, { says: /holds the input|is the input|working directory/ });
       expect([output, result.status]).toEqual([output, 2]);
     }
     expect(snapshot(root)).toEqual(before);
   });
 
-  it('refuses an existing output without --force, and replaces it whole with it', () => {
+  it('refuses an existing output without --force, and replaces it whole with it', async () => {
     const input = join(root, 'input');
     writeTiny(input);
     const older = writeOlder();
     const before = snapshot(root);
-    const refused = cli(['shrink', input, '-o', older]);
+    const refused = await cliHere(['shrink', input, '-o', older]);
     expectShortReport(refused.stderr, { says: /older exists and has 3 entries$/, hint: /--force/ });
     expect(refused.status).toBe(2);
     expect(snapshot(root)).toEqual(before);
 
-    expect(cli(['shrink', input, '-o', older, '--force']).status).toBe(0);
+    expect((await cliHere(['shrink', input, '-o', older, '--force'])).status).toBe(0);
     const after = snapshot(root);
     // Only the addon swaps directories in one step; without it the data file may not take the old one's name.
     const data = nativeStatus().loaded ? 'older/model.onnx.data' : 'older/model.onnx.1.data';
@@ -510,12 +510,12 @@ describe('outputs that may not be replaced', () => {
     expect(after['input/model.onnx.data']).toBe(before['input/model.onnx.data']);
   });
 
-  it('refuses to replace a directory that is no model, even with --force', () => {
+  it('refuses to replace a directory that is no model, even with --force', async () => {
     writeTiny(join(root, 'input'));
     mkdirSync(join(root, 'photos'));
     writeFileSync(join(root, 'photos', 'cat.jpg'), 'cat');
     const before = snapshot(root);
-    const result = cli(['shrink', 'input', '-o', 'photos', '--force'], { cwd: root });
+    const result = await cliHere(['shrink', 'input', '-o', 'photos', '--force'], { cwd: root });
     expectShortReport(result.stderr, {
       says: /photos holds no model; --force does not replace it$/,
     });
@@ -523,11 +523,11 @@ describe('outputs that may not be replaced', () => {
     expect(snapshot(root)).toEqual(before);
   });
 
-  it('refuses a file in the way', () => {
+  it('refuses a file in the way', async () => {
     writeTiny(join(root, 'input'));
     writeFileSync(join(root, 'notes.txt'), 'mine');
     for (const output of ['notes.txt', 'notes.txt/below']) {
-      const result = cli(['shrink', 'input', '-o', output, '--force'], { cwd: root });
+      const result = await cliHere(['shrink', 'input', '-o', output, '--force'], { cwd: root });
       expectShortReport(result.stderr, { says: /is a file$|is not a directory$/ });
       expect(result.status).toBe(2);
     }
@@ -535,7 +535,7 @@ describe('outputs that may not be replaced', () => {
   });
 });
 
-it('leaves a tensor of an unknown type alone when nothing asks for its values', () => {
+it('leaves a tensor of an unknown type alone when nothing asks for its values', async () => {
   const input = join(root, 'input');
   writeTiny(input, ({ graph }) => {
     graph.initializer?.push({
@@ -546,11 +546,11 @@ it('leaves a tensor of an unknown type alone when nothing asks for its values', 
     });
     graph.output?.push({ name: 'future', type: { tensorType: { elemType: 99 } } });
   });
-  const result = cli(['shrink', input, '-o', join(root, 'out')]);
+  const result = await cliHere(['shrink', input, '-o', join(root, 'out')]);
   expect([result.status, result.stderr]).toEqual([0, expect.stringContaining('quantize-matmul')]);
 });
 
-it('shows hostile names on success with their escapes spelled out', () => {
+it('shows hostile names on success with their escapes spelled out', async () => {
   const input = join(root, 'input');
   writeTiny(input, ({ graph }) => {
     const [embed, head] = graph.node ?? [];
@@ -567,14 +567,14 @@ it('shows hostile names on success with their escapes spelled out', () => {
     ['shrink', input, '-n', '--json'],
     ['shrink', input, '-v', '-o', join(root, 'out')],
   ]) {
-    const { status, stdout, stderr } = cli(args);
+    const { status, stdout, stderr } = await cliHere(args);
     expect(status).toBe(0);
     expect(stdout + stderr).toMatch(/u001b\]0;owned/);
     expect(stdout + stderr).not.toMatch(/[^\P{C}\n]/u);
   }
 });
 
-it('reports errors as JSON on stderr when asked to', () => {
+it('reports errors as JSON on stderr when asked to', async () => {
   const cases = [
     [['inspect', join(root, 'nowhere'), '--json'], 3, 'ERR_NOT_FOUND'],
     [['shrink', root, '-n', '--json'], 2, 'ERR_NO_MODEL'],
@@ -582,7 +582,7 @@ it('reports errors as JSON on stderr when asked to', () => {
     [['shrnk', '--json'], 2, 'ERR_UNKNOWN_NAME'],
   ] as const;
   for (const [args, exit, code] of cases) {
-    const { status, stdout, stderr } = cli(args);
+    const { status, stdout, stderr } = await cliHere(args);
     expect([status, stdout]).toEqual([exit, '']);
     const report = JSON.parse(stderr) as unknown;
     expect(report).toEqual({

@@ -10,7 +10,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { cli, repositoryPath } from '../support/cli.ts';
+import { cli, cliHere, repositoryPath } from '../support/cli.ts';
 import { writeTiny } from './tiny-model.ts';
 import { snapshot } from './tree.ts';
 
@@ -72,8 +72,8 @@ describe('help and version', () => {
     expect(stderr).toBe(cli(['--help']).stdout);
   });
 
-  it.each(COMMANDS)('explains %s', (command) => {
-    const { status, stdout, stderr } = cli([command, '--help']);
+  it.each(COMMANDS)('explains %s', async (command) => {
+    const { status, stdout, stderr } = await cliHere([command, '--help']);
     expect([status, stderr]).toEqual([0, '']);
     expect(stdout).toMatch(new RegExp(`^Usage: onnx-lathe ${command} `));
     for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(120);
@@ -99,8 +99,8 @@ describe('inspect', () => {
     expect(stdout).toContain(`to shrink it: onnx-lathe shrink ${EXAMPLE} -o DIR\n`);
   });
 
-  it('says the same as JSON', () => {
-    const { status, stdout, stderr } = cli(['inspect', EXAMPLE, '--json']);
+  it('says the same as JSON', async () => {
+    const { status, stdout, stderr } = await cliHere(['inspect', EXAMPLE, '--json']);
     expect([status, stderr]).toEqual([0, '']);
     expect(json(stdout)).toMatchObject({
       path: join(EXAMPLE, 'model.onnx'),
@@ -112,19 +112,19 @@ describe('inspect', () => {
     });
   });
 
-  it('finds the one table of its own result, and nothing left to shrink', () => {
+  it('finds the one table of its own result, and nothing left to shrink', async () => {
     const out = join(root, 'out');
-    expect(cli(['shrink', EXAMPLE, '-o', out, '--recipe', 'q4-small']).status).toBe(0);
-    const { stdout } = cli(['inspect', out]);
+    expect((await cliHere(['shrink', EXAMPLE, '-o', out, '--recipe', 'q4-small'])).status).toBe(0);
+    const { stdout } = await cliHere(['inspect', out]);
     expect(stdout).toMatch(/^tied +same bytes$/m);
     expect(stdout).toMatch(/^embedding .* 4-bit, blocks of 32, 592 KiB$/m);
     expect(stdout).not.toContain('to shrink it');
   });
 });
 
-it('inspect suggests a command that a shell understands', () => {
+it('inspect suggests a command that a shell understands', async () => {
   writeTiny(join(root, "it's $here"));
-  const { stdout } = cli(['inspect', "it's $here"], { cwd: root });
+  const { stdout } = await cliHere(['inspect', "it's $here"], { cwd: root });
   expect(stdout).toContain("to shrink it: onnx-lathe shrink 'it'\\''s $here' -o DIR\n");
 });
 
@@ -150,41 +150,41 @@ describe('shrink', () => {
     expect(readdirSync(root).sort()).toEqual(['in', 'out']);
   });
 
-  it('-q prints the path and nothing else', () => {
+  it('-q prints the path and nothing else', async () => {
     writePackage(join(root, 'in'));
-    const result = cli(['shrink', 'in', '-o', 'out', '-q'], { cwd: root });
+    const result = await cliHere(['shrink', 'in', '-o', 'out', '-q'], { cwd: root });
     expect(result).toMatchObject({ status: 0, stdout: 'out/model.onnx\n', stderr: '' });
-    const dryRun = cli(['shrink', 'in', '-n', '-q'], { cwd: root });
+    const dryRun = await cliHere(['shrink', 'in', '-n', '-q'], { cwd: root });
     expect(dryRun).toMatchObject({ status: 0, stdout: '', stderr: '' });
   });
 
-  it('-v names every tensor it changed', () => {
-    const short = cli(['shrink', EXAMPLE, '-n']);
-    const long = cli(['shrink', EXAMPLE, '-n', '-v']);
+  it('-v names every tensor it changed', async () => {
+    const short = await cliHere(['shrink', EXAMPLE, '-n']);
+    const long = await cliHere(['shrink', EXAMPLE, '-n', '-v']);
     expect(short.stderr).toMatch(/^quantize-matmul: \S+ and 27 more: 4-bit weight/m);
     expect(long.stderr.match(/^quantize-matmul: /gm)).toHaveLength(28);
     expect(long.stdout).toMatch(/^ {2}made +uint8 +\[4096, 8, 32\] +1048576 +\S+$/m);
     expect(short.stdout).not.toContain('made');
   });
 
-  it('--dry-run prints the sizes the run then writes, and touches nothing', () => {
+  it('--dry-run prints the sizes the run then writes, and touches nothing', async () => {
     writePackage(join(root, 'in'));
     const before = snapshot(root);
-    const planned = cli(['shrink', 'in', '-o', 'out', '-n'], { cwd: root });
+    const planned = await cliHere(['shrink', 'in', '-o', 'out', '-n'], { cwd: root });
     expect(planned.status).toBe(0);
     expect(planned.stdout).toMatch(/ → out \(.*\); dry run, nothing was written\n$/);
     expect(planned.stdout).toContain('also copied: tokenizer.json\n');
     expect(snapshot(root)).toEqual(before);
-    expect(cli(['shrink', 'in', '-o', 'out'], { cwd: root }).status).toBe(0);
+    expect((await cliHere(['shrink', 'in', '-o', 'out'], { cwd: root })).status).toBe(0);
     for (const name of ['model.onnx', 'model.onnx.data']) {
       const size = statSync(join(root, 'out', name)).size;
       expect(planned.stdout).toMatch(new RegExp(`^${name} +${size} bytes `, 'm'));
     }
   });
 
-  it('--json reports what is on the disk, on stdout alone', () => {
+  it('--json reports what is on the disk, on stdout alone', async () => {
     writePackage(join(root, 'in'));
-    const result = cli(['shrink', 'in', '-o', 'out', '--json'], { cwd: root });
+    const result = await cliHere(['shrink', 'in', '-o', 'out', '--json'], { cwd: root });
     expect([result.status, result.stderr]).toEqual([0, '']);
     const report = json(result.stdout);
     expect(report).toMatchObject({
@@ -203,17 +203,21 @@ describe('shrink', () => {
     }
   });
 
-  it('--no-assets leaves the other files behind', () => {
+  it('--no-assets leaves the other files behind', async () => {
     writePackage(join(root, 'in'));
-    expect(cli(['shrink', 'in', '-o', 'out', '--no-assets'], { cwd: root }).status).toBe(0);
+    expect(
+      (await cliHere(['shrink', 'in', '-o', 'out', '--no-assets'], { cwd: root })).status,
+    ).toBe(0);
     expect(readdirSync(join(root, 'out')).sort()).toEqual(['model.onnx', 'model.onnx.data']);
   });
 
-  it('-o NAME.onnx names the model, beside what is there', () => {
+  it('-o NAME.onnx names the model, beside what is there', async () => {
     writePackage(join(root, 'in'));
     mkdirSync(join(root, 'models'));
     writeFileSync(join(root, 'models', 'other.txt'), 'mine');
-    const result = cli(['shrink', 'in', '-o', 'models/small.onnx', '--no-assets'], { cwd: root });
+    const result = await cliHere(['shrink', 'in', '-o', 'models/small.onnx', '--no-assets'], {
+      cwd: root,
+    });
     expect(result.status).toBe(0);
     expect(result.stdout).toContain(' → models/small.onnx (');
     expect(readdirSync(join(root, 'models')).sort()).toEqual([
@@ -221,14 +225,14 @@ describe('shrink', () => {
       'small.onnx',
       'small.onnx.data',
     ]);
-    expect(cli(['inspect', 'models/small.onnx'], { cwd: root }).status).toBe(0);
+    expect((await cliHere(['inspect', 'models/small.onnx'], { cwd: root })).status).toBe(0);
   });
 
-  it('--component chooses one model of a package', () => {
+  it('--component chooses one model of a package', async () => {
     writePackage(join(root, 'in', 'decoder'));
     writePackage(join(root, 'in', 'encoder'));
     const args = ['shrink', 'in', '-o', 'out', '--component', 'decoder', '--json'];
-    const { status, stdout } = cli(args, { cwd: root });
+    const { status, stdout } = await cliHere(args, { cwd: root });
     expect(status).toBe(0);
     expect(json(stdout)).toMatchObject({
       input: { path: 'in/decoder/model.onnx' },
@@ -236,14 +240,16 @@ describe('shrink', () => {
     });
   });
 
-  it('gives the same bytes for every budget, thread count and way to read', () => {
-    const run = (name: string, args: readonly string[], env: Record<string, string> = {}) => {
+  it('gives the same bytes for every budget, thread count and way to read', async () => {
+    const run = async (name: string, args: readonly string[], env?: Record<string, string>) => {
       const out = join(root, name);
-      const result = cli(['shrink', EXAMPLE, '-o', out, '-q', ...args], { env });
+      const command = ['shrink', EXAMPLE, '-o', out, '-q', ...args];
+      // Which kernels there are is settled once in a process.
+      const result = env === undefined ? await cliHere(command) : cli(command, { env });
       expect([name, result.status, result.stderr]).toEqual([name, 0, '']);
       return snapshot(out);
     };
-    const expected = run('default', []);
+    const expected = await run('default', [], {});
     for (const [name, args, env] of [
       ['one-thread', ['--threads', '1']],
       ['five-threads', ['--threads', '5']],
@@ -253,7 +259,7 @@ describe('shrink', () => {
       ['typescript', [], { LATHE_NATIVE: 'off' }],
       ['plain', [], { LATHE_ISA: 'plain' }],
     ] as const) {
-      expect([name, run(name, args, env)]).toEqual([name, expected]);
+      expect([name, await run(name, args, env)]).toEqual([name, expected]);
     }
   });
 });
@@ -276,26 +282,26 @@ describe('apply', () => {
     });
   });
 
-  it('exits with 1 and writes nothing when nothing applies', () => {
+  it('exits with 1 and writes nothing when nothing applies', async () => {
     writePackage(join(root, 'in'));
     const before = snapshot(root);
     const args = ['apply', 'in', '-o', 'out', '--surgery', 'remove-unused'];
-    const plain = cli(args, { cwd: root });
+    const plain = await cliHere(args, { cwd: root });
     expect(plain).toMatchObject({
       status: 1,
       stdout: '',
       stderr: 'nothing changed, nothing was written\n',
     });
-    const report = cli([...args, '--json'], { cwd: root });
+    const report = await cliHere([...args, '--json'], { cwd: root });
     expect([report.status, report.stderr]).toEqual([1, '']);
     expect(json(report.stdout)).toMatchObject({ changed: false });
     expect(snapshot(root)).toEqual(before);
   });
 
-  it('says why a surgery left a node alone', () => {
+  it('says why a surgery left a node alone', async () => {
     writePackage(join(root, 'in'));
     const args = ['apply', 'in', '-o', 'out', '--surgery', 'tie-word-embeddings'];
-    const { status, stderr } = cli(args, { cwd: root });
+    const { status, stderr } = await cliHere(args, { cwd: root });
     expect(status).toBe(1);
     expect(stderr).toMatch(
       /^tie-word-embeddings: left \/head: not tied: \d+ of 3072 compared elements/,
@@ -314,8 +320,8 @@ describe('evaluate', () => {
     );
   });
 
-  it('prints all of it as JSON, and progress on stderr', () => {
-    const { status, stdout, stderr } = cli([
+  it('prints all of it as JSON, and progress on stderr', async () => {
+    const { status, stdout, stderr } = await cliHere([
       ...args,
       '--window',
       '16',
@@ -328,13 +334,18 @@ describe('evaluate', () => {
     expect(JSON.parse(stderr)).toEqual({ progress: { phase: 'evaluating', done: 1, total: 1 } });
   });
 
-  it('says which file of tokens is missing or is none', () => {
+  it('says which file of tokens is missing or is none', async () => {
     writeFileSync(join(root, 'words.json'), '["a"]');
     for (const [name, exit] of [
       ['nowhere.json', 2],
       ['words.json', 3],
     ] as const) {
-      const { status, stdout, stderr } = cli(['evaluate', EXAMPLE, '--tokens', join(root, name)]);
+      const { status, stdout, stderr } = await cliHere([
+        'evaluate',
+        EXAMPLE,
+        '--tokens',
+        join(root, name),
+      ]);
       expect([status, stdout]).toEqual([exit, '']);
       expect(stderr).toMatch(new RegExp(`^onnx-lathe: .*${name}: .+\\n(  .+\\n)?$`));
     }
@@ -342,13 +353,13 @@ describe('evaluate', () => {
 });
 
 describe('surgeries and doctor', () => {
-  it('lists the surgeries, and one with its options', () => {
+  it('lists the surgeries, and one with its options', async () => {
     const list = cli(['surgeries']);
     expect(list.status).toBe(0);
     expect(list.stdout).toMatch(/^quantize-matmul {2,}\S/m);
-    const one = cli(['surgeries', 'quantize-matmul']);
+    const one = await cliHere(['surgeries', 'quantize-matmul']);
     expect(one.stdout).toMatch(/^ {2}block-size=16\|32\|64\|128\|256 +.* \(default 32\)$/m);
-    const { surgeries } = json(cli(['surgeries', '--json']).stdout);
+    const { surgeries } = json((await cliHere(['surgeries', '--json'])).stdout);
     const names = (surgeries as { name: string }[]).map(({ name }) => name);
     expect(names).toEqual(
       list.stdout

@@ -2,7 +2,7 @@ import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { cli, repositoryPath } from '../support/cli.ts';
+import { cli, cliHere, repositoryPath } from '../support/cli.ts';
 
 const EXAMPLE = repositoryPath('examples/austen-tiny/mobius-fp16');
 const layout = (name: string) => repositoryPath(`test/models/layouts/${name}`);
@@ -52,14 +52,14 @@ describe('inspect --tensors', () => {
   it.each([
     ['genai-llama-tied-int4-rtn', ['embedding and head', 'scales', 'weight']],
     ['mobius-llama-untied-f16-default', ['embedding', 'head', 'weight']],
-  ])('knows the parts of %s', (name, expected) => {
-    const { stdout } = cli(['inspect', layout(name), '--tensors', '--json']);
+  ])('knows the parts of %s', async (name, expected) => {
+    const { stdout } = await cliHere(['inspect', layout(name), '--tensors', '--json']);
     const kinds = JSON.parse(stdout).kinds.map((use: { kind: string }) => use.kind);
     expect(kinds).toEqual(expect.arrayContaining(expected));
   });
 
-  it('refuses a count that is none', () => {
-    const { status, stderr } = cli(['inspect', EXAMPLE, '--tensors', '0']);
+  it('refuses a count that is none', async () => {
+    const { status, stderr } = await cliHere(['inspect', EXAMPLE, '--tensors', '0']);
     expect([status, stderr]).toEqual([2, expect.stringContaining('--tensors')]);
   });
 });
@@ -68,20 +68,22 @@ describe('inspect --compare', () => {
   it.each([
     ['genai-gemma2-fp32-cpu', true, /^head and embedding read the same bytes$/],
     ['mobius-llama-untied-f16-default', false, /^not tied: \d+ of \d+ compared elements/],
-  ])('tells whether the tables of %s are equal', (name, tied, result) => {
-    const { status, stdout } = cli(['inspect', layout(name), '--compare', '--json']);
+  ])('tells whether the tables of %s are equal', async (name, tied, result) => {
+    const { status, stdout } = await cliHere(['inspect', layout(name), '--compare', '--json']);
     expect(status).toBe(0);
     expect(JSON.parse(stdout).comparison).toMatchObject({
       tied,
       result: expect.stringMatching(result),
     });
-    expect(cli(['inspect', layout(name), '--compare']).stdout).toMatch(/^compared: /m);
+    expect((await cliHere(['inspect', layout(name), '--compare'])).stdout).toMatch(/^compared: /m);
   });
 });
 
 describe('inspect --savings', () => {
-  it('tells the sizes that shrink then has', () => {
-    const { savings } = JSON.parse(cli(['inspect', EXAMPLE, '--savings', '--json']).stdout);
+  it('tells the sizes that shrink then has', async () => {
+    const { savings } = JSON.parse(
+      (await cliHere(['inspect', EXAMPLE, '--savings', '--json'])).stdout,
+    );
     expect(savings.map(({ recipe }: { recipe: string }) => recipe)).toEqual([
       'q4',
       'q4-small',
@@ -90,13 +92,17 @@ describe('inspect --savings', () => {
     ]);
     for (const { recipe, byteLength } of savings) {
       const out = join(root, recipe);
-      const run = cli(['shrink', EXAMPLE, '-o', out, '--recipe', recipe, '--json']);
+      const run = await cliHere(['shrink', EXAMPLE, '-o', out, '--recipe', recipe, '--json']);
       expect([recipe, JSON.parse(run.stdout).output.byteLength]).toEqual([recipe, byteLength]);
     }
   });
 
-  it('gives the reason where there is nothing to gain', () => {
-    const { status, stdout } = cli(['inspect', layout('genai-llama-tied-int4-rtn'), '--savings']);
+  it('gives the reason where there is nothing to gain', async () => {
+    const { status, stdout } = await cliHere([
+      'inspect',
+      layout('genai-llama-tied-int4-rtn'),
+      '--savings',
+    ]);
     expect(status).toBe(0);
     expect(stdout).toMatch(/^ {2}q4 +nothing: the table is quantized already$/m);
   });

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { compareOutputs } from '../../src/evaluate/compare-outputs.ts';
-import { cli, repositoryPath } from '../support/cli.ts';
+import { cli, cliHere, repositoryPath } from '../support/cli.ts';
 import { writeModel } from '../support/model-builder.ts';
 import { scatter } from '../support/scattered-model.ts';
 import { useScratchDirectory } from '../support/scratch-directory.ts';
@@ -31,7 +31,7 @@ interface Report {
 }
 
 function repack(...args: string[]) {
-  return cli(['repack', ...args], { cwd: scratch() });
+  return cliHere(['repack', ...args], { cwd: scratch() });
 }
 
 /** A package with 3,000 dead bytes before each weight. */
@@ -52,10 +52,10 @@ function sizes(directory: string): Record<string, number> {
 }
 
 describe('repack -o', () => {
-  it('drops dead bytes, brings other files along, and sums up in one line', () => {
+  it('drops dead bytes, brings other files along, and sums up in one line', async () => {
     const input = writeDead();
     const before = snapshot(scratch('in'));
-    const { status, stdout, stderr } = repack('in', '-o', 'out');
+    const { status, stdout, stderr } = cli(['repack', 'in', '-o', 'out'], { cwd: scratch() });
     expect([status, stderr]).toEqual([0, '']);
     expect(stdout).toMatch(
       /^model\.onnx \(30\.\d KiB\) → out\/model\.onnx \(24\.4 KiB, 32\.0 bits\/weight\) in \d+\.\d s, peak \d+\.?\d* MiB\n$/,
@@ -76,7 +76,7 @@ describe('repack -o', () => {
     [['--inline-below', '0', '--align', '1']],
     [['--embed']],
   ])('of a real model computes the same, bit for bit: %j', async (args) => {
-    const { status, stderr } = repack(EXAMPLE, '-o', 'out', ...args);
+    const { status, stderr } = await repack(EXAMPLE, '-o', 'out', ...args);
     expect(status, stderr).toBe(0);
     const [input, output] = [join(EXAMPLE, 'model.onnx'), scratch('out', 'model.onnx')];
     expect(tensorContents(output)).toEqual(tensorContents(input));
@@ -86,16 +86,16 @@ describe('repack -o', () => {
     expect(outputs.map(({ maxAbs }) => maxAbs)).toEqual(outputs.map(() => 0));
   });
 
-  it('says in a dry run what it then writes', () => {
+  it('says in a dry run what it then writes', async () => {
     writeDead();
     const layouts = [[], ['--max-file-size', '13000'], ['--embed'], ['--inline-below', '20000']];
     for (const [index, layout] of layouts.entries()) {
       const args = ['in', '-o', `out${index}`, '--json', ...layout];
       const before = snapshot(scratch());
-      const planned = JSON.parse(repack(...args, '-n').stdout) as Report;
+      const planned = JSON.parse((await repack(...args, '-n')).stdout) as Report;
       expect(planned).toMatchObject({ changed: true, dryRun: true, bytesWritten: 0 });
       expect(snapshot(scratch())).toEqual(before);
-      const written = JSON.parse(repack(...args).stdout) as Report;
+      const written = JSON.parse((await repack(...args)).stdout) as Report;
       const { files } = written.output;
       expect(files).toEqual(planned.output.files);
       expect(written.tensors).toEqual(planned.tensors);
@@ -103,37 +103,37 @@ describe('repack -o', () => {
       const found = files.map(({ name }) => statSync(scratch(directory, name)).size);
       expect(found).toEqual(files.map(({ byteLength }) => byteLength));
     }
-    const { stdout } = repack('in', '-n', '--max-file-size', '13000', '-v');
+    const { stdout } = await repack('in', '-n', '--max-file-size', '13000', '-v');
     expect(stdout).toMatch(/^model\.onnx +\d+ bytes/m);
     expect(stdout).toMatch(/^model\.onnx\.data_1 +12288 bytes +12\.0 KiB$/m);
     expect(stdout).toMatch(/^ +copied +fp32 +\[96, 32\] +12288 +table$/m);
   });
 
-  it('goes through one file and back', () => {
+  it('goes through one file and back', async () => {
     const input = writeDead();
-    expect(repack('in', '-o', 'one.onnx', '--embed', '--no-assets').status).toBe(0);
-    expect(repack('one.onnx', '-o', 'back', '-q').stdout).toBe('back/one.onnx\n');
+    expect((await repack('in', '-o', 'one.onnx', '--embed', '--no-assets')).status).toBe(0);
+    expect((await repack('one.onnx', '-o', 'back', '-q')).stdout).toBe('back/one.onnx\n');
     expect(sizes(scratch('back'))).toMatchObject({ 'one.onnx.data': 2 * TABLE_BYTES });
     expect(tensorContents(scratch('back', 'one.onnx'))).toEqual(tensorContents(input));
   });
 
-  it('replaces an older output only when told to, in one step', () => {
+  it('replaces an older output only when told to, in one step', async () => {
     writeDead();
-    expect(repack('in', '-o', 'out').status).toBe(0);
-    const refused = repack('in', '-o', 'out', '--embed');
+    expect((await repack('in', '-o', 'out')).status).toBe(0);
+    const refused = await repack('in', '-o', 'out', '--embed');
     expect(refused.status).toBe(2);
     expect(refused.stderr).toMatch(/^onnx-lathe: out exists and has 3 entries\n {2}\S.*\n$/);
-    expect(repack('in', '-o', 'out', '--embed', '--force').status).toBe(0);
+    expect((await repack('in', '-o', 'out', '--embed', '--force')).status).toBe(0);
     expect(Object.keys(sizes(scratch('out')))).toEqual(['model.onnx', 'tokenizer.json']);
   });
 
-  it('does not take names of a neighbour, and says so in the dry run too', () => {
+  it('does not take names of a neighbour, and says so in the dry run too', async () => {
     writeDead();
-    expect(repack('in', '-o', 'shared/a.onnx', '--data-name', 'w').status).toBe(0);
+    expect((await repack('in', '-o', 'shared/a.onnx', '--data-name', 'w')).status).toBe(0);
     const args = ['in', '-o', 'shared/b.onnx', '--data-name', 'w', '--no-assets'];
-    const planned = repack(...args, '-n');
+    const planned = await repack(...args, '-n');
     const before = sizes(scratch('shared'));
-    const written = repack(...args);
+    const written = await repack(...args);
     expect([planned.status, written.status]).toEqual([0, 0]);
     expect(planned.stdout).toMatch(/^w\.1 +24576 bytes/m);
     expect(written.stderr).toBe('warning: w is taken; the data goes to w.1\n');
@@ -146,9 +146,9 @@ describe('repack -o', () => {
 });
 
 describe('repack --in-place', () => {
-  it('replaces the data, then says that there is nothing to do', () => {
+  it('replaces the data, then says that there is nothing to do', async () => {
     writeDead();
-    const first = repack('in', '--in-place');
+    const first = await repack('in', '--in-place');
     expect(first.status, first.stderr).toBe(0);
     expect(first.stderr).toBe('model.onnx.data was removed\n');
     expect(Object.keys(sizes(scratch('in')))).toEqual([
@@ -158,25 +158,25 @@ describe('repack --in-place', () => {
     ]);
     const before = snapshot(scratch('in'));
     for (const more of [[], ['-n'], ['-q']]) {
-      const { status, stdout, stderr } = repack('in', '--in-place', ...more);
+      const { status, stdout, stderr } = await repack('in', '--in-place', ...more);
       expect([status, stdout, stderr]).toEqual([1, '', 'nothing to do, nothing was written\n']);
     }
-    const { status, stdout, stderr } = repack('in', '--in-place', '--json');
+    const { status, stdout, stderr } = await repack('in', '--in-place', '--json');
     expect([status, stderr]).toEqual([1, '']);
     expect(JSON.parse(stdout)).toMatchObject({ schemaVersion: 1, changed: false, bytesWritten: 0 });
     expect(snapshot(scratch('in'))).toEqual(before);
   });
 
-  it('drops what an edit in place left behind', () => {
+  it('drops what an edit in place left behind', async () => {
     writeDead();
     const args = ['apply', 'in', '--in-place', '--surgery', 'quantize-embedding:bits=8'];
-    const edited = cli(args, { cwd: scratch() });
+    const edited = await cliHere(args, { cwd: scratch() });
     expect(edited.status, edited.stderr).toBe(0);
     expect(edited.stderr).toMatch(
       /^warning: \d+ bytes of the old data files are no longer used; repack --in-place drops them$/m,
     );
     const before = tensorContents(scratch('in', 'model.onnx'));
-    const { status, stderr } = repack('in', '--in-place');
+    const { status, stderr } = await repack('in', '--in-place');
     expect([status, stderr]).toEqual([
       0,
       'model.onnx.data was removed\nmodel.onnx.1.data was removed\n',
@@ -186,10 +186,10 @@ describe('repack --in-place', () => {
     expect(data).toBeLessThan(TABLE_BYTES + TABLE_BYTES / 3);
   });
 
-  it('keeps what another model uses', () => {
+  it('keeps what another model uses', async () => {
     const input = writeDead();
     writeFileSync(scratch('in', 'other.onnx'), readFileSync(input));
-    const { status, stderr } = repack('in/model.onnx', '--in-place');
+    const { status, stderr } = await repack('in/model.onnx', '--in-place');
     expect([status, stderr]).toEqual([
       0,
       'warning: the old model.onnx.data stays: other.onnx uses it\n',
@@ -234,25 +234,25 @@ describe('errors are one line and a hint', () => {
       'embed leaves nothing for data files',
     ],
     [['--in-place'], 2, '-o and --in-place exclude each other', undefined],
-  ])('%j', (args, exit, message, hint) => {
+  ])('%j', async (args, exit, message, hint) => {
     writeDead();
     const before = snapshot(scratch());
-    const { status, stdout, stderr } = repack('in', '-o', 'out', ...args);
+    const { status, stdout, stderr } = await repack('in', '-o', 'out', ...args);
     expect(stderr).toBe(`onnx-lathe: ${message}\n${hint === undefined ? '' : `  ${hint}\n`}`);
     expect([status, stdout]).toEqual([exit, '']);
     expect(snapshot(scratch())).toEqual(before);
-    const asJson = repack('in', '-o', 'out', '--json', ...args);
+    const asJson = await repack('in', '-o', 'out', '--json', ...args);
     expect(JSON.parse(asJson.stderr)).toMatchObject({ error: { message } });
   });
 
-  it('too many data files', () => {
+  it('too many data files', async () => {
     const weights = Array.from({ length: 120 }, (_, i) => `weight w${i}: fp32[256] = random(${i})`);
     const sums = weights.map((_, i) => `x${i + 1} = Add(x${i}, w${i})`);
     writeModel(
       scratch('in'),
       ['input x0: fp32[256]', 'output x120: fp32[256]', ...weights, ...sums].join('\n'),
     );
-    const { status, stderr } = repack('in', '-o', 'out', '--max-file-size', '1KiB');
+    const { status, stderr } = await repack('in', '-o', 'out', '--max-file-size', '1KiB');
     expect([status, stderr]).toEqual([
       4,
       'onnx-lathe: files of at most 1.00 KiB would be 120, a model may have 100\n  a size of 1MiB is enough\n',
@@ -260,9 +260,9 @@ describe('errors are one line and a hint', () => {
     expect(readdirSync(scratch())).toEqual(['in']);
   });
 
-  it('nowhere to write', () => {
+  it('nowhere to write', async () => {
     writeDead();
-    const { status, stderr } = repack('in');
+    const { status, stderr } = await repack('in');
     expect([status, stderr]).toEqual([
       2,
       'onnx-lathe: no output was given\n  add -o DIR, --in-place, or -n to see the plan without writing\n',

@@ -50,8 +50,9 @@ it('keeps every tensor where it is within its run', () => {
     fc.property(payloads, (list) => {
       const { runs, parts } = collectRuns(list);
       expect(parts).toHaveLength(list.length);
-      parts.forEach(({ run, byteOffset }, index) => {
-        const own = list[index]?.data as FileRange;
+      list.forEach(({ data }, index) => {
+        const { run, byteOffset } = parts.at(index);
+        const own = data as FileRange;
         const whole = run.data as FileRange;
         expect(runs).toContain(run);
         expect(whole.file).toBe(own.file);
@@ -118,6 +119,6 @@ it('has each value in memory and each output of a derivation once, made where it
     ['t1', 10],
     ['t0', 3],
   ]);
-  expect(parts[4]?.run).toBe(parts[2]?.run);
-  expect(parts[5]?.run).toBe(parts[0]?.run);
+  expect(parts.at(4).run).toBe(parts.at(2).run);
+  expect(parts.at(5).run).toBe(parts.at(0).run);
 });

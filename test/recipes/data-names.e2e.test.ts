@@ -47,9 +47,9 @@ describe('two dots in the name of a data file, which onnx for Python refuses', (
     ['..sub/w.data', '_sub/w.data'],
   ])('are read, and not written: %s becomes %s', async (location, written) => {
     const path = writeModel(scratch('m'), MODEL, { data: () => location });
-    const output = scratch('out');
     for (const recipe of [DEDUPE, REPACK]) {
-      await runRecipe(path, recipe, { output, force: true, threads: 1 });
+      const output = scratch(recipe.name);
+      await runRecipe(path, recipe, { output, threads: 1 });
       const files = readdirSync(output, { recursive: true, encoding: 'utf8' });
       expect(files.filter((name) => name !== '_sub').sort()).toEqual(
         [written, 'model.onnx'].sort(),

@@ -1,50 +1,68 @@
-import { writeFileSync } from 'node:fs';
-import { expect, it } from 'vitest';
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { StreamingGates } from '../../src/recipes/gates.ts';
 import { compareCorners } from '../../src/recipes/table-corner.ts';
 import type { FloatTable } from '../../src/surgeries/gates.ts';
-import { useScratchDirectory } from '../support/scratch-directory.ts';
 import { closeSource, openSource } from '../support/source-file.ts';
-
-const scratch = useScratchDirectory();
 
 /** Enough for a look at the corner to come first. */
 const N = 20_000;
 const K = 256;
 
-function numbers(change?: { readonly row: number; readonly element: number }): Float32Array {
-  const values = Float32Array.from({ length: N * K }, (_, index) => index % 8191);
-  if (change !== undefined) values[change.row * K + change.element] = -1;
+interface Place {
+  readonly row: number;
+  readonly element: number;
+}
+
+/** Number `index` of both tables. */
+const numberAt = (index: number) => index % 8191;
+
+/** The table by rows, then by columns. */
+function tables(): Float32Array {
+  const values = new Float32Array(2 * N * K);
+  for (let row = 0; row < N; row++) {
+    for (let element = 0; element < K; element++) {
+      const index = row * K + element;
+      values[index] = numberAt(index);
+      values[N * K + element * N + row] = numberAt(index);
+    }
+  }
   return values;
 }
 
-function transposed(values: Float32Array): Float32Array {
-  const turned = new Float32Array(N * K);
-  for (let row = 0; row < N; row++) {
-    for (let element = 0; element < K; element++) {
-      turned[element * N + row] = values[row * K + element] ?? 0;
-    }
-  }
-  return turned;
+let path = '';
+beforeAll(() => {
+  path = join(mkdtempSync(join(tmpdir(), 'lathe-corner-')), 'data');
+  writeFileSync(path, tables());
+});
+afterAll(() => rmSync(dirname(path), { recursive: true }));
+
+/** Writes a number of the table by columns. */
+function change({ row, element }: Place, number: number): void {
+  const fd = openSync(path, 'r+');
+  writeSync(fd, Float32Array.of(number), 0, 4, 4 * (N * K + element * N + row));
+  closeSync(fd);
 }
 
+/** Runs `body` on both tables, which differ at one place if any. */
 async function withTables<T>(
-  change: { readonly row: number; readonly element: number } | undefined,
+  place: Place | undefined,
   body: (rows: FloatTable, columns: FloatTable) => Promise<T>,
 ): Promise<T> {
-  const path = scratch('data');
-  const [a, b] = [numbers(), transposed(numbers(change))];
-  writeFileSync(path, Buffer.concat([Buffer.from(a.buffer), Buffer.from(b.buffer)]));
+  if (place !== undefined) change(place, -1);
   const file = openSource(path);
-  const range = (byteOffset: number) =>
-    ({ kind: 'range', file, byteOffset, byteLength: a.byteLength }) as const;
+  const byteLength = 4 * N * K;
+  const range = (byteOffset: number) => ({ kind: 'range', file, byteOffset, byteLength }) as const;
   try {
     return await body(
       { range: range(0), type: 1, layout: 'rows', n: N, k: K },
-      { range: range(a.byteLength), type: 1, layout: 'columns', n: N, k: K },
+      { range: range(byteLength), type: 1, layout: 'columns', n: N, k: K },
     );
   } finally {
     closeSource(file);
+    if (place !== undefined) change(place, numberAt(place.row * K + place.element));
   }
 }
 

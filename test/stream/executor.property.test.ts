@@ -11,7 +11,7 @@ import { ProgramBuilder } from '../../src/stream/program-builder.ts';
 import { executors, noise, ScratchFiles } from './scratch-files.ts';
 import { quantizeWhole, randomWeight, transpose } from './weights.ts';
 
-const RUNS = { numRuns: 150 };
+const RUNS = { numRuns: 60 };
 
 const parameters: fc.Arbitrary<QuantizeParameters> = fc.record({
   method: fc.constantFrom('rtn', 'search', 'k-quant'),

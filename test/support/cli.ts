@@ -1,8 +1,10 @@
-/** Runs the built command as a user would: a process of its own, its streams apart. */
+/** Runs the command: built and as a user would, in a process of its own, or from the sources in this one. */
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { vi } from 'vitest';
+import { runCommandLine } from '../../src/cli/program.ts';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
@@ -47,6 +49,34 @@ export function cli(args: readonly string[], settings: CliSettings = {}): CliRes
   );
   if (error !== undefined) throw error;
   return { status, signal, stdout, stderr };
+}
+
+/**
+ * Runs the command in this process, to its end: a fifth of the work, where what it says and does is tested and not the
+ * process. Tests of a file run one after another, so that its directory and streams are the command's for that time.
+ */
+export async function cliHere(
+  args: readonly string[],
+  { cwd = '.' }: Pick<CliSettings, 'cwd'> = {},
+): Promise<Omit<CliResult, 'signal'>> {
+  const written = { stdout: '', stderr: '' };
+  const before = process.cwd();
+  const spies = (['stdout', 'stderr'] as const).map((name) =>
+    vi.spyOn(process[name], 'write').mockImplementation((text) => {
+      written[name] += text;
+      return true;
+    }),
+  );
+  vi.stubEnv('DEBUG', undefined);
+  process.chdir(cwd);
+  try {
+    const status = await runCommandLine(args);
+    return { status, ...written };
+  } finally {
+    process.chdir(before);
+    vi.unstubAllEnvs();
+    for (const spy of spies) spy.mockRestore();
+  }
 }
 
 /** A command that is still running. */

@@ -1,0 +1,141 @@
+/**
+ * Lists of messages that are made one by one, when something asks. Of a large graph an edit sees few of its nodes and
+ * tensors, and a report next to none.
+ */
+
+import { DECODED, type NodeTape, PLACE } from './headers.ts';
+
+/** Messages by their place in a list. */
+export interface Messages<Message> {
+  readonly length: number;
+  /** The message at `index`, the same object every time. */
+  at(index: number): Message;
+  /** What passing the message gave; {@link DECODED} for one that was decoded or made. */
+  mark(index: number): number;
+  /** Messages that were decoded or made, in order: those in which more has to be seen. */
+  decoded(): Iterable<number>;
+  /** Every message, as a list to read and change. */
+  all(): Message[];
+}
+
+/** A list of a file, whose messages stand on a tape. */
+export class MessageList<Message> implements Messages<Message> {
+  readonly length: number;
+  readonly #tape: NodeTape;
+  readonly #first: number;
+  readonly #make: (tape: NodeTape, at: number) => Message;
+  readonly #decoded: readonly number[];
+  #made: (Message | undefined)[];
+
+  /**
+   * @param first place of the first message on the tape
+   * @param decoded the messages that had to be decoded at once, by their place in the list
+   */
+  constructor(
+    tape: NodeTape,
+    first: number,
+    length: number,
+    make: (tape: NodeTape, at: number) => Message,
+    decoded: ReadonlyMap<number, Message>,
+  ) {
+    this.#tape = tape;
+    this.#first = first;
+    this.length = length;
+    this.#make = make;
+    this.#decoded = [...decoded.keys()];
+    this.#made = decoded.size === 0 ? [] : new Array(length);
+    for (const [index, message] of decoded) this.#made[index] = message;
+  }
+
+  at(index: number): Message {
+    if (this.#made.length === 0) this.#made = new Array(this.length);
+    const known = this.#made[index];
+    if (known !== undefined) return known;
+    const message = this.#make(this.#tape, this.place(index));
+    this.#made[index] = message;
+    return message;
+  }
+
+  /** Where message `index` is on the tape; those that follow are behind it. */
+  place(index: number): number {
+    return this.#first + index * PLACE.LENGTH;
+  }
+
+  mark(index: number): number {
+    const place = this.place(index);
+    const { decoded } = this.#tape;
+    return decoded.size > 0 && decoded.has(place) ? DECODED : this.#tape.mark(place);
+  }
+
+  decoded(): Iterable<number> {
+    return this.#decoded;
+  }
+
+  all(): Message[] {
+    for (let index = 0; index < this.length; index++) this.at(index);
+    return this.#made as Message[];
+  }
+}
+
+/** A list that is there already. */
+export class PlainList<Message> implements Messages<Message> {
+  readonly #list: Message[];
+  readonly #markOf: (message: Message) => number;
+
+  constructor(list: Message[], markOf: (message: Message) => number) {
+    this.#list = list;
+    this.#markOf = markOf;
+  }
+
+  get length(): number {
+    return this.#list.length;
+  }
+
+  at(index: number): Message {
+    return this.#list[index] as Message;
+  }
+
+  mark(index: number): number {
+    return this.#markOf(this.at(index));
+  }
+
+  *decoded(): Iterable<number> {
+    for (const [index, message] of this.#list.entries()) {
+      if (this.#markOf(message) === DECODED) yield index;
+    }
+  }
+
+  all(): Message[] {
+    return this.#list;
+  }
+}
+
+const lists = new WeakMap<object, Map<string, Messages<unknown>>>();
+
+/** Makes `property` of `owner` the list, which it becomes when something reads it. */
+export function attachList(owner: object, property: string, list: Messages<unknown>): void {
+  const known = lists.get(owner) ?? new Map<string, Messages<unknown>>();
+  if (known.size === 0) lists.set(owner, known);
+  known.set(property, list);
+  const settle = (value: unknown) => {
+    known.delete(property);
+    Object.defineProperty(owner, property, {
+      value,
+      configurable: true,
+      enumerable: true,
+      writable: true,
+    });
+    return value;
+  };
+  Object.defineProperty(owner, property, {
+    configurable: true,
+    enumerable: true,
+    get: () => settle(list.all()),
+    set: settle,
+  });
+}
+
+/** The list that `property` of `owner` will be, if nothing has read it yet. */
+export function attachedList(owner: object, property: string): Messages<unknown> | undefined {
+  return lists.get(owner)?.get(property);
+}
