@@ -447,7 +447,7 @@ describe('bad arguments', () => {
     ],
     [
       ['apply', '.', '-o', 'out', '--surgery', 'quantize-matmul:bits=5'],
-      /^option bits: "5" is not one of 4, 8$/,
+      /^option bits: "5" is not one of 2, 4, 8$/,
       undefined,
     ],
     [['shrink', '.'], /^no output was given$/, /-o DIR/],

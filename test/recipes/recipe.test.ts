@@ -36,7 +36,7 @@ describe('a recipe', () => {
       'did you mean "quantize-matmul"?',
     ],
     ['quantize-matmul', { bit: 4 }, 'has no option "bit"', 'did you mean "bits"?'],
-    ['quantize-matmul', { bits: 3 }, 'option bits: 3 is not one of 4, 8', undefined],
+    ['quantize-matmul', { bits: 3 }, 'option bits: 3 is not one of 2, 4, 8', undefined],
     ['quantize-matmul', { include: [''] }, 'option include: [""] is not a glob', undefined],
     ['quantize-matmul', { symmetric: 1 }, 'option symmetric: 1 is not true or false', undefined],
     ['quantize-matmul', { toString: 1 }, 'has no option "toString"', undefined],
