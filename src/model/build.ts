@@ -35,10 +35,10 @@ function interfaceIds({ kind, proto, tape }: Graph, side: 'input' | 'output'): I
     return Int32Array.from(names, (name) => tape.names.internText(name));
   }
   const entries = interfaceOf(proto as onnx.IGraphProto, side);
-  const ids = new Int32Array(entries.length);
+  const ids = entries.marks();
   for (let index = 0; index < ids.length; index++) {
-    const mark = entries.mark(index);
-    ids[index] = mark < 0 ? tape.names.internText(infoName(entries.at(index))) : mark;
+    if ((ids[index] as number) >= 0) continue;
+    ids[index] = tape.names.internText(infoName(entries.at(index)));
   }
   return ids;
 }
@@ -81,10 +81,9 @@ function recordOf(node: onnx.INodeProto, tape: NodeTape): number {
 
 /** Where the record of each node is. */
 function recordsOf(nodes: Messages<onnx.INodeProto>, tape: NodeTape): Int32Array {
-  const records = new Int32Array(nodes.length);
+  const records = nodes.marks();
   for (let index = 0; index < records.length; index++) {
-    const mark = nodes.mark(index);
-    records[index] = mark === DECODED ? recordOf(nodes.at(index), tape) : mark;
+    if (records[index] === DECODED) records[index] = recordOf(nodes.at(index), tape);
   }
   return records;
 }

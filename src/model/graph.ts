@@ -87,11 +87,7 @@ export class Graph {
         ? interfaceOf(proto as onnx.IGraphProto, 'input').length
         : (proto.input?.length ?? 0);
     const sparse = 'sparseInitializer' in proto ? (proto.sparseInitializer?.length ?? 0) : 0;
-    let outputs = 0;
-    for (let index = 0; index < records.length; index++) {
-      outputs += tape.outputCount(records[index] as number);
-    }
-    return inputs + constants + sparse + outputs;
+    return inputs + constants + sparse + tape.outputTotal(records);
   }
 
   #makeValue(name: string, kind: DeclaredKind, index: number): Value {

@@ -55,10 +55,9 @@ export class Initializers {
     resolve: ResolveTensor,
   ) {
     this.#names = tape.names;
-    this.#ids = new Int32Array(messages.length);
+    this.#ids = messages.marks();
     for (let index = 0; index < this.#ids.length; index++) {
-      const mark = messages.mark(index);
-      this.#ids[index] = mark === DECODED ? tensorNameId(messages.at(index), tape) : mark;
+      if (this.#ids[index] === DECODED) this.#ids[index] = tensorNameId(messages.at(index), tape);
     }
     this.#scope = scope;
     this.#messages = messages;

@@ -19,7 +19,9 @@ export interface ByteUse {
 function coveredBytes(spans: Span[]): number {
   let covered = 0;
   let end = 0;
-  for (const span of spans.sort((a, b) => a.start - b.start)) {
+  // Most files have their tensors in the order of the graph.
+  const isInOrder = spans.every(({ start }, i) => i === 0 || start >= (spans[i - 1] as Span).start);
+  for (const span of isInOrder ? spans : spans.sort((a, b) => a.start - b.start)) {
     covered += Math.max(0, span.end - Math.max(span.start, end));
     end = Math.max(end, span.end);
   }

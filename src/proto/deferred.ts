@@ -260,12 +260,13 @@ function decodeMarked<Message>(
   decode: (byteLength: number) => Message,
 ): Map<number, Message> {
   const decoded = new Map<number, Message>();
-  for (let index = 0; index < count; index++) {
-    const place = first + index * PLACE.LENGTH;
-    const { data } = tape;
+  let { data } = tape;
+  for (let index = 0, place = first; index < count; index++, place += PLACE.LENGTH) {
     if (data[place + PLACE.MARK] !== DECODED) continue;
     reader.pos = data[place + PLACE.START] as number;
     decoded.set(index, decode((data[place + PLACE.END] as number) - reader.pos));
+    // What was in the message may have moved the tape.
+    data = tape.data;
   }
   return decoded;
 }

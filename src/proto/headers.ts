@@ -204,6 +204,16 @@ export class NodeTape {
     return this.#data[at + RECORD.OUTPUT_COUNT] as number;
   }
 
+  /** How many outputs the nodes with these records have. */
+  outputTotal(records: Int32Array): number {
+    const data = this.#data;
+    let total = 0;
+    for (let index = 0; index < records.length; index++) {
+      total += data[(records[index] as number) + RECORD.OUTPUT_COUNT] as number;
+    }
+    return total;
+  }
+
   /** Where the numbers of the names of inputs begin in {@link data}. */
   firstInput(at: number): number {
     return at + RECORD.LENGTH;

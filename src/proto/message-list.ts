@@ -12,6 +12,8 @@ export interface Messages<Message> {
   at(index: number): Message;
   /** What passing the message gave; {@link DECODED} for one that was decoded or made. */
   mark(index: number): number;
+  /** The marks of all messages. */
+  marks(): Int32Array;
   /** Messages that were decoded or made, in order: those in which more has to be seen. */
   decoded(): Iterable<number>;
   /** Every message, as a list to read and change. */
@@ -67,6 +69,18 @@ export class MessageList<Message> implements Messages<Message> {
     return decoded.size > 0 && decoded.has(place) ? DECODED : this.#tape.mark(place);
   }
 
+  marks(): Int32Array {
+    const { data, decoded } = this.#tape;
+    const marks = new Int32Array(this.length);
+    for (let index = 0, at = this.#first; index < marks.length; index++, at += PLACE.LENGTH) {
+      marks[index] = data[at + PLACE.MARK] as number;
+    }
+    if (decoded.size > 0) {
+      for (let index = 0; index < marks.length; index++) marks[index] = this.mark(index);
+    }
+    return marks;
+  }
+
   decoded(): Iterable<number> {
     return this.#decoded;
   }
@@ -97,6 +111,10 @@ export class PlainList<Message> implements Messages<Message> {
 
   mark(index: number): number {
     return this.#markOf(this.at(index));
+  }
+
+  marks(): Int32Array {
+    return Int32Array.from(this.#list, this.#markOf);
   }
 
   *decoded(): Iterable<number> {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { FormatError } from '../../src/errors.ts';
 import { describes, entryType, isSafetensorsName } from '../../src/external-data/safetensors.ts';
 import { SafetensorsHeader } from '../../src/external-data/safetensors-header.ts';
+import { layOutSafetensors } from '../../src/external-data/safetensors-layout.ts';
 import { memoryReader } from '../../src/proto/wire.ts';
 import { safetensorsBytes } from '../support/safetensors.ts';
 
@@ -140,6 +141,21 @@ describe('a header', () => {
     expect(header.find(header.dataStart, 15)).toBeUndefined();
     expect(header.find(header.dataStart + 20, 0)).toBeUndefined();
   });
+});
+
+it('a header that readers would refuse is not planned', () => {
+  const label = 'x'.repeat(40_000_000);
+  const tensors = { byteLengths: [4, 4, 4], labelOf: () => label, fillerName: '__padding_' };
+  expect(() => layOutSafetensors(tensors, { align: 1 })).toThrow(
+    expect.objectContaining({
+      code: 'ERR_LIMIT',
+      message:
+        'the header of a safetensors file for 3 tensors or more is longer than 95.4 MiB, which readers refuse',
+    }),
+  );
+  // As several files it is none too long.
+  const { files } = layOutSafetensors(tensors, { align: 1, maxFileSize: 90_000_000 });
+  expect(files.map(({ first, last }) => last - first)).toEqual([2, 1]);
 });
 
 describe('types', () => {
