@@ -4,10 +4,13 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** Directory of the package: the nearest one above this module that has a package.json. */
+/** What a checkout and the installed package have in their directory, and a folder of modules has not. */
+const LANDMARK = join('native', 'build.mjs');
+
+/** Directory of the package: the nearest one above this module that has the landmark. */
 export function packageRoot(): string {
   let directory = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(directory, 'package.json')) && dirname(directory) !== directory) {
+  while (!existsSync(join(directory, LANDMARK)) && dirname(directory) !== directory) {
     directory = dirname(directory);
   }
   return directory;

@@ -1,6 +1,7 @@
 /**
- * Replaces the compiled command line, dist/cli, by few files that hold all they need: a command then starts 50 ms
- * sooner than with a module for every source file. The library, dist/index.js, stays as the compiler wrote it.
+ * Replaces the compiled command line, dist/cli, by few files that hold all they need: a command then starts 0.1 s
+ * sooner than with a module for every source file. They are CommonJS: Node loads it with less ado, and does not look up
+ * every export of its own modules, which would load streams and more. The library, dist/index.js, stays as the compiler wrote it.
  */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
@@ -53,13 +54,14 @@ const bundle = await rolldown({
   external: ['onnxruntime-node'],
   plugins: [noPrograms],
 });
-const { output } = await bundle.generate({ format: 'esm', sourcemap: true });
+const { output } = await bundle.generate({ format: 'cjs', sourcemap: true });
 await bundle.close();
 rmSync(target, { recursive: true });
 mkdirSync(target);
 for (const file of output) {
   writeFileSync(join(target, file.fileName), file.type === 'chunk' ? file.code : file.source);
 }
+writeFileSync(join(target, 'package.json'), '{ "type": "commonjs" }\n');
 const names = output
   .flatMap((file) => (file.type === 'chunk' ? file.moduleIds : []))
   .map((path) => packageOf(path))

@@ -1,9 +1,9 @@
 /** What the header of a safetensors file says, held compactly and checked as its readers check it. */
 
-import { randomInt } from 'node:crypto';
 import { FormatError } from '../errors.ts';
 import type { SourceFile } from '../model/tensor-data.ts';
 import { fileReader } from '../proto/file-reader.ts';
+import { secretBytes } from '../proto/secret-bytes.ts';
 import type { ByteReader } from '../proto/wire.ts';
 import { quoted } from './reference.ts';
 import {
@@ -139,7 +139,7 @@ export class SafetensorsHeader {
     this.dataStart = dataStart(reader);
     const open = () => new HeaderText(reader, PREFIX_BYTES, this.dataStart);
     const hashes = new Numbers();
-    const seed = randomInt(2 ** 31);
+    const seed = secretBytes(4).readInt32LE();
     for (const { entry, position } of open().entries()) {
       const problem = entryProblem(entry);
       if (problem !== undefined) onProblem(`entry ${quoted(entry.name)} ${problem}`);
