@@ -11,13 +11,13 @@ constexpr float kUnits = 4096.0f;
 constexpr float kSmallestRange = 0x1p-100f;
 constexpr float kLargestRange = 0x1p100f;
 
-constexpr int kCandidates = 9;
+constexpr int kCandidates = 6;
 // Candidates are steps of range / (top + offset), offsets in eighths, from kFirstOffset on in kOffsetStep. The finer
 // the codes, the less clipping an extreme costs or wins.
 template <int kBits>
 constexpr int kFirstOffset = kBits == 2 ? -4 : kBits == 4 ? -12 : -28;
 template <int kBits>
-constexpr int kOffsetStep = kBits == 2 ? 2 : kBits == 4 ? 4 : 8;
+constexpr int kOffsetStep = kBits == 2 ? 3 : kBits == 4 ? 6 : 12;
 
 // Weights are (rms + |x|) in units, shifted down so that sixteen products of one with a code and an element stay
 // below 2^31.

@@ -11,14 +11,14 @@ const UNITS = 4096;
 const [SMALLEST_RANGE, LARGEST_RANGE] = [2 ** -100, 2 ** 100];
 
 /**
- * Candidates are steps of range / (top + offset): nine offsets in eighths. The finer the codes, the less clipping an
- * extreme costs or wins. On normal, Laplace and Student-t weights more candidates win less than 0.3 % of the error.
+ * Candidates are steps of range / (top + offset): six offsets in eighths. The finer the codes, the less clipping an
+ * extreme costs or wins. On normal, Laplace and Student-t weights nine win 0.3 % of the error, seventeen 0.5 %.
  */
-const CANDIDATES = 9;
+const CANDIDATES = 6;
 const OFFSETS = {
-  2: { first: -4, step: 2 },
-  4: { first: -12, step: 4 },
-  8: { first: -28, step: 8 },
+  2: { first: -4, step: 3 },
+  4: { first: -12, step: 6 },
+  8: { first: -28, step: 12 },
 } as const;
 
 /** Weights are (rms + |x|) in units, shifted down so that products with a code fit 16 bits. */
