@@ -3,7 +3,7 @@
  *
  *   node tools/peers/side-by-side.mjs [--size SIZE] [--rounds N] [--work DIR]
  *
- * The whole model saved anew, and its first half of layers extracted; every result is flushed to disk within the
+ * The whole model saved anew, and the first quarter of its layers extracted; every result is flushed to disk within the
  * clock. Exits: 0 measured, or skipped because Python or its packages are not to be had (said so), 2 wrong arguments,
  * 5 no space or a command failed.
  */
@@ -24,9 +24,13 @@ import { pythonEnvironment } from './python-environment.mjs';
 
 const script = join(dirname(fileURLToPath(import.meta.url)), 'move-model.py');
 
-/** The last output of the first half: present.<layer>.key has a type, which extract_model insists on. */
-function middleOf(/** @type {MadeModel} */ { shape }) {
-  return `present.${Math.floor(shape.layers / 2)}.key`;
+/**
+ * The last output of the first quarter: extract_model cannot serialize a part of more than 2 GB, and insists on outputs
+ * with a type, which present.<layer>.key has.
+ * @param {MadeModel} model
+ */
+function endOfPart({ shape }) {
+  return `present.${Math.floor(shape.layers / 4)}.key`;
 }
 
 /**
@@ -44,11 +48,11 @@ function contenders(python) {
     'save: onnx.load, onnx.save': peer('onnx-save'),
     'save: cp of the data, fsync': copyWith({ flushed: true }),
     'extract: onnx-lathe extract-subgraph': (model, output) => {
-      const surgery = `extract-subgraph:outputs=${middleOf(model)}`;
+      const surgery = `extract-subgraph:outputs=${endOfPart(model)}`;
       const rest = ['-o', output, '--surgery', surgery, '--quiet'];
       return runCommand(latheCommand('apply', model.modelPath, ...rest));
     },
-    'extract: onnx.utils.extract_model': peer('onnx-extract', (model) => [middleOf(model)]),
+    'extract: onnx.utils.extract_model': peer('onnx-extract', (model) => [endOfPart(model)]),
   };
 }
 
