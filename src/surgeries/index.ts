@@ -36,10 +36,11 @@ export const SURGERIES: readonly Surgery[] = [
 /** The surgery of a name or alias; case and dashes do not matter. Throws a UsageError with a suggestion. */
 export function findSurgery(name: string): Surgery {
   const fold = (text: string) => text.toLowerCase().replaceAll('-', '');
-  const found = SURGERIES.find((surgery) =>
-    [surgery.name, ...surgery.aliases].some((known) => fold(known) === fold(name)),
-  );
-  if (found !== undefined) return found;
+  for (const surgery of SURGERIES) {
+    if (fold(surgery.name) === fold(name)) return surgery;
+    const alias = surgery.aliases.find((known) => fold(known) === fold(name));
+    if (alias !== undefined) return surgery.named(alias);
+  }
   throw new UsageError('ERR_UNKNOWN_NAME', `there is no surgery "${name}"`, {
     hint: suggestion(
       name,

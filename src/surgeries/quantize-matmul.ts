@@ -36,7 +36,10 @@ function obstacle(linear: FloatLinear): string | undefined {
 
 export default defineSurgery({
   name: 'quantize-matmul',
-  aliases: ['OnnxBlockWiseRtnQuantization'],
+  presets: {
+    OnnxBlockWiseRtnQuantization: { method: 'rtn' },
+    OnnxKQuantQuantization: { method: 'k-quant' },
+  },
   summary: 'Quantize the weights of MatMul and Gemm to blocks (MatMulNBits)',
   options: {
     ...blockwiseOptions,

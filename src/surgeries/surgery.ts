@@ -34,6 +34,8 @@ export interface SurgeryDefinition<O extends OptionTable> {
   readonly name: string;
   /** Other names that recipes may use, such as Olive's class names. */
   readonly aliases?: readonly string[];
+  /** More such names, and the options each of them means. */
+  readonly presets?: Readonly<Record<string, Partial<OptionValues<O>>>>;
   readonly summary: string;
   readonly options: O;
   /** Throws a UsageError for options that do not go together. */
@@ -53,9 +55,12 @@ export interface SurgeryDefinition<O extends OptionTable> {
 /** A surgery with its options type erased, ready to run. */
 export interface Surgery {
   readonly name: string;
+  /** All other names. */
   readonly aliases: readonly string[];
   readonly summary: string;
   readonly options: OptionTable;
+  /** This surgery as one of its names means it: options that are not given are those of the name. */
+  named(alias: string): Surgery;
   /** Throws a UsageError for options the surgery does not have or values it does not take. */
   check(options: Readonly<Record<string, unknown>>): void;
   run(
@@ -73,11 +78,21 @@ export function defineSurgery<O extends OptionTable>(definition: SurgeryDefiniti
     definition.check?.(values);
     return values;
   };
-  return {
+  const presets = definition.presets ?? {};
+  const surgery: Surgery = {
     name,
-    aliases: definition.aliases ?? [],
+    aliases: [...(definition.aliases ?? []), ...Object.keys(presets)],
     summary,
     options,
+    named(alias) {
+      const preset = presets[alias];
+      if (preset === undefined) return surgery;
+      return {
+        ...surgery,
+        check: (given) => surgery.check({ ...preset, ...given }),
+        run: (model, given, gates) => surgery.run(model, { ...preset, ...given }, gates),
+      };
+    },
     check(given) {
       parse(given);
     },
@@ -89,6 +104,7 @@ export function defineSurgery<O extends OptionTable>(definition: SurgeryDefiniti
       return result;
     },
   };
+  return surgery;
 }
 
 /** An error for `requires`: the surgery, and what the model lacks. */
