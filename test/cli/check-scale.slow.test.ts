@@ -35,10 +35,11 @@ it('takes less than 256 MiB for a graph of 100,000 nodes', () => {
   expect(peak).toBeLessThan(256 * MIB);
 }, 120_000);
 
-it('takes no more than inspecting it for hundreds of thousands of initializers', () => {
+it('takes little more than inspecting it for hundreds of thousands of initializers', () => {
   const path = scratch('model.onnx');
   writeManyInitializers(path, INITIALIZERS);
   const { status, last, peak } = run('check', path);
   expect([status, last]).toEqual([0, 'no findings in 2,001 nodes, 200,000 tensors, 1 file']);
-  expect(peak).toBeLessThan(run('inspect', path).peak + 8 * MIB);
+  // Every tensor is looked into, one at a time: what remains is what each takes, some 70 bytes.
+  expect(peak).toBeLessThan(run('inspect', path).peak + 24 * MIB);
 }, 240_000);

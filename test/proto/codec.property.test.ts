@@ -20,9 +20,15 @@ function bytesOf(tensor: onnx.ITensorProto, field: string): Uint8Array {
   return new Uint8Array(Float64Array.from(tensor.doubleData ?? []).buffer);
 }
 
-/** The bytes protobufjs alone makes of a model. */
+/** The bytes protobufjs alone makes of a model; those of a model it cannot read. */
 function canonical(bytes: Uint8Array): Uint8Array {
-  const model = onnx.ModelProto.decode(new LosslessReader(bytes));
+  let model: onnx.ModelProto;
+  try {
+    model = onnx.ModelProto.decode(new LosslessReader(bytes));
+  } catch {
+    // Nothing looked into what is damaged, an entry of value_info for example: it has to be as it came.
+    return bytes;
+  }
   return onnx.ModelProto.encode(model, new LosslessWriter()).finish();
 }
 
