@@ -1,6 +1,5 @@
 #include "jobs.h"
 
-
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>

@@ -1,5 +1,5 @@
 /**
- * Replaces the compiled command line, dist/cli, by few files that hold all they need: a command then starts 0.1 s
+ * Replaces the compiled command line, dist/cli, by few files that hold all they need: a command then starts 80 ms
  * sooner than with a module for every source file. They are CommonJS: Node loads it with less ado, and does not look up
  * every export of its own modules, which would load streams and more. The library, dist/index.js, stays as the compiler wrote it.
  */

@@ -28,8 +28,8 @@ const CLEAN: RecipeStep = { surgery: 'remove-unused', options: {} };
 
 /**
  * In the order help lists them; the first is the default. Methods by the perplexity of examples/austen-tiny: 4 bits
- * everywhere gives 56.94 with rtn, 56.71 with search and 56.62 with k-quant (the input 55.92), which takes half as much
- * processor time again as search; a 4-bit body alone 55.97, 56.07 and 55.97.
+ * everywhere gives 56.94 with rtn, 56.71 with search and 56.62 with k-quant (the input 55.92), which takes a tenth more
+ * processor time than search; a 4-bit body alone 55.97, 56.07 and 55.97.
  */
 export const NAMED_RECIPES: readonly NamedRecipe[] = [
   {

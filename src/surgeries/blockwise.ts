@@ -24,7 +24,7 @@ export const BLOCK_SIZES = [16, 32, 64, 128, 256] as const;
 export const blockwiseOptions = {
   method: choice(['auto', 'rtn', 'search', 'k-quant'], {
     default: 'auto',
-    help: 'how scales are chosen: rtn from the extremes of a block (as ONNX Runtime does), search for the least squared error, k-quant for that of elements weighted by rms + |x|; auto: search at 2 and 4 bits, rtn at 8',
+    help: 'scales from the extremes, for least error, or for least weighted error; auto: rtn at 8 bits, else search',
   }),
   blockSize: choice(BLOCK_SIZES, {
     default: 32,
