@@ -48,7 +48,9 @@ export function replaceableDefault(value: Value | undefined): Value | undefined 
 /** Longest chain of Transpose, Cast and Identity that is followed; exporters write one or two. */
 const LONGEST_PATH = 8;
 
-function isPlainTranspose(node: Node, rank: number): boolean {
+/** True for a Transpose of a tensor of `rank` dimensions that exchanges two. */
+export function isMatrixTranspose(node: Node, rank: number): boolean {
+  if (!node.is('Transpose')) return false;
   const perm = intsAttribute(node, 'perm');
   return rank === 2 && (perm === undefined || (perm[0] === 1 && perm[1] === 0));
 }
@@ -63,7 +65,7 @@ export function traceConstant(model: Model, value: Value | undefined): ConstantV
     const tensor = constantTensor(model, current);
     if (tensor !== undefined) {
       const plain = path.every(
-        (node) => !node.is('Transpose') || isPlainTranspose(node, tensor.dims.length),
+        (node) => !node.is('Transpose') || isMatrixTranspose(node, tensor.dims.length),
       );
       if (!plain) return undefined;
       return { tensor, source: current, transposed: transposes % 2 === 1, path, cast };

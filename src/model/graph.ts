@@ -90,6 +90,14 @@ export class Graph {
     return inputs + constants + sparse + tape.outputTotal(records);
   }
 
+  /** True for the body of a function and the graphs within: they have no initializers. */
+  get isInFunction(): boolean {
+    for (let scope: Graph | undefined = this; scope !== undefined; scope = scope.parent) {
+      if (scope.kind === 'function') return true;
+    }
+    return false;
+  }
+
   #makeValue(name: string, kind: DeclaredKind, index: number): Value {
     const value = new Value(this, name);
     if (kind === Declared.INPUT) value.isGraphInput = true;

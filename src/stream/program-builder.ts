@@ -2,8 +2,12 @@
 
 import { MIB } from '../bytes.ts';
 import { floatByteLength } from '../kernels/float-types.ts';
-import type { CastParameters, QuantizeParameters } from '../kernels/kernel.ts';
-import { type RelayoutParameters, relayoutSourceLength } from '../kernels/kernel.ts';
+import {
+  type CastParameters,
+  type QuantizeParameters,
+  type RelayoutParameters,
+  relayoutSourceLength,
+} from '../kernels/kernel.ts';
 import type { FileRange } from '../model/tensor-data.ts';
 import { layCast } from './cast-tiles.ts';
 import { blockFormat, channelBytes } from './channel-bytes.ts';

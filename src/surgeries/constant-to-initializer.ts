@@ -6,7 +6,6 @@
  */
 
 import { DType, dtypeLabel } from '../dtypes.ts';
-import type { Graph } from '../model/graph.ts';
 import type { Model } from '../model/model.ts';
 import type { Node } from '../model/node.ts';
 import { Tensor } from '../model/tensor.ts';
@@ -54,13 +53,6 @@ function nodeValue(model: Model, node: Node): Tensor | string {
   return 'it has no value';
 }
 
-function isInFunction(graph: Graph): boolean {
-  for (let scope: Graph | undefined = graph; scope !== undefined; scope = scope.parent) {
-    if (scope.kind === 'function') return true;
-  }
-  return false;
-}
-
 /** What the node says about itself goes with its value. */
 function inheritAnnotations(node: Node, { proto }: Tensor): void {
   const { docString, metadataProps } = node.proto;
@@ -91,7 +83,7 @@ export default defineSurgery({
       for (const node of graph.nodes) {
         const [value] = node.outputs;
         if (!node.is('Constant') || value === undefined) continue;
-        const tensor = isInFunction(graph)
+        const tensor = graph.isInFunction
           ? 'it is in the body of a function, which has no initializers'
           : nodeValue(model, node);
         if (typeof tensor === 'string') {

@@ -9,6 +9,8 @@ import { inheritAnnotations, type QuantizedValues } from './blockwise.ts';
 /** MatMulNBits attributes beyond the table's geometry. */
 interface ProductOptions {
   readonly accuracyLevel: number;
+  /** What the name of the new node begins with; by default the name of the old one. */
+  readonly stem?: string;
 }
 
 /** Inputs of MatMulNBits; optional ones are left off at the end and omitted in between. */
@@ -27,7 +29,7 @@ export function replaceByMatMulNBits(
   model: Model,
   node: Node,
   table: QuantizedValues,
-  geometry: Pick<QuantizeParameters, 'bits' | 'blockSize' | 'n' | 'k'>,
+  geometry: Pick<QuantizeParameters, 'bits' | 'n' | 'k'> & { readonly blockSize: number },
   options: ProductOptions,
 ): Node {
   const { graph } = node;
@@ -35,7 +37,8 @@ export function replaceByMatMulNBits(
   if (output === undefined) throw new Error(`node "${node.label}" has no output`);
   const bias = node.is('Gemm') ? node.inputs[2] : undefined;
   const fusedBias = node.is('MatMulNBits', 'com.microsoft') ? node.inputs[5] : undefined;
-  const name = node.name === '' ? '' : model.names.claim(`${node.name}_Q${geometry.bits}`);
+  const stem = options.stem ?? node.name;
+  const name = stem === '' ? '' : model.names.claim(`${stem}_Q${geometry.bits}`);
   const product = graph.createNode({
     opType: 'MatMulNBits',
     domain: 'com.microsoft',

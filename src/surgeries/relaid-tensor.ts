@@ -1,0 +1,80 @@
+/** A stored tensor with the same elements in another layout. */
+
+import { DType } from '../dtypes.ts';
+import {
+  packedByteLength,
+  type RelayoutParameters,
+  relayoutOutputs,
+  relayoutSourceLength,
+} from '../kernels/kernel.ts';
+import { relayoutFlat, relayoutTransposed } from '../kernels/relayout.ts';
+import type { Model } from '../model/model.ts';
+import { Tensor } from '../model/tensor.ts';
+import { rangeOf } from '../model/tensor-data.ts';
+
+/** Type and shape of the result: its rows must fill whole bytes, or its elements be packed row by row. */
+export interface RelaidShape {
+  readonly dtype: number;
+  readonly dims: readonly number[];
+}
+
+/** The type of codes: by their bits and whether they have a sign. */
+export function codeType(bits: 2 | 4 | 8, isSigned: boolean): number {
+  const types = {
+    2: [DType.UINT2, DType.INT2],
+    4: [DType.UINT4, DType.INT4],
+    8: [DType.UINT8, DType.INT8],
+  } as const;
+  return types[bits][isSigned ? 1 : 0];
+}
+
+/** True when the bytes stay as they are. */
+function keepsBytes({ rows, columns, transposed, flip, bits }: RelayoutParameters): boolean {
+  return !flip && (!transposed || (bits >= 8 && (rows === 1 || columns === 1)));
+}
+
+/** The whole of a small matrix, at once. */
+function relaidBytes(parameters: RelayoutParameters, source: Uint8Array): Uint8Array {
+  const [output] = relayoutOutputs(parameters);
+  const target = new Uint8Array(output?.byteLength ?? 0);
+  const { bits, rows, columns, transposed } = parameters;
+  if (transposed) {
+    const rowStride = packedByteLength(bits, columns);
+    const columnStride = packedByteLength(bits, rows);
+    relayoutTransposed(parameters, { source, rowStride, rows, columns, target, columnStride });
+  } else {
+    relayoutFlat(parameters, source, target);
+  }
+  return target;
+}
+
+/**
+ * Describes `source` in another layout. No byte moves now: the result is the same bytes in another shape, or a
+ * derivation of their file range. Returns the reason when it can be neither.
+ */
+export function relaidTensor(
+  model: Model,
+  source: Tensor,
+  parameters: RelayoutParameters,
+  { dtype, dims }: RelaidShape,
+): Tensor | string {
+  const { data } = source;
+  if (data.kind === 'proto') return 'is kept in typed protobuf fields';
+  if (source.byteLength !== relayoutSourceLength(parameters)) return 'does not fill its shape';
+  if (keepsBytes(parameters)) return Tensor.create(dtype, dims, data);
+  if (data.kind === 'derived') {
+    return `is being made in this run (${data.derivation.kernel}) and can be turned in the next`;
+  }
+  const range = rangeOf(data);
+  if (range === undefined) {
+    const bytes = data.kind === 'inline' ? data.bytes : new Uint8Array(0);
+    return Tensor.create(dtype, dims, { kind: 'inline', bytes: relaidBytes(parameters, bytes) });
+  }
+  const derivation = model.derive({
+    kernel: 'relayout',
+    parameters,
+    sources: [range],
+    outputs: relayoutOutputs(parameters),
+  });
+  return Tensor.create(dtype, dims, { kind: 'derived', derivation, output: 0 });
+}
