@@ -1,6 +1,7 @@
 /** The surgeries, in the order help lists them. A new one is its file and a line here. */
 
 import { UsageError } from '../errors.ts';
+import castWeights from './cast-weights.ts';
 import constantToInitializer from './constant-to-initializer.ts';
 import dedupeInitializers from './dedupe-initializers.ts';
 import extractSubgraph from './extract-subgraph.ts';
@@ -27,6 +28,7 @@ export const SURGERIES: readonly Surgery[] = [
   dedupeInitializers,
   constantToInitializer,
   gemmToMatmulAdd,
+  castWeights,
   matmulNbitsToQdq,
   qdqToMatmulNbits,
   extractSubgraph,

@@ -1,0 +1,304 @@
+/**
+ * Store float weights in another type: fp32, fp16 or bf16.
+ *
+ * A weight that the graph reads through Casts to the wanted type takes that type, and the Casts go. Any other becomes
+ * narrower behind a Cast back to the type the graph computes in; what a Gather looks up in it is cast after the lookup,
+ * so that nobody expands a table. Works on all graphs; a weight of several readers is stored and cast once. Narrowing
+ * is measured first, which reads those weights a second time: how many elements become zero or subnormal is told, and
+ * a weight with elements beyond the range of the type is declined with their number, or saturated where that is asked
+ * for. Scales and zero points of quantized weights are left alone.
+ */
+
+import { formatSize, GIB, KIB } from '../bytes.ts';
+import { DType, dtypeLabel } from '../dtypes.ts';
+import { type CastLoss, isExactCast } from '../kernels/cast.ts';
+import { floatByteLength } from '../kernels/float-types.ts';
+import { type CastParameters, castOutputs, type FloatTypeCode } from '../kernels/kernel.ts';
+import { intAttribute } from '../model/attributes.ts';
+import { namesHeldElsewhere } from '../model/liveness.ts';
+import type { Model } from '../model/model.ts';
+import type { Node } from '../model/node.ts';
+import { Tensor } from '../model/tensor.ts';
+import type { FileRange } from '../model/tensor-data.ts';
+import type { Value } from '../model/value.ts';
+import { isFloatType } from './blockwise.ts';
+import { nameHolder } from './name-holder.ts';
+import { byteSize, choice, selectors } from './options.ts';
+import { NodeSelector } from './selectors.ts';
+import { type Change, type Decline, defineSurgery, precondition } from './surgery.ts';
+
+const NAME = 'cast-weights';
+
+const TYPES: Readonly<Record<'float16' | 'bfloat16' | 'float32', FloatTypeCode>> = {
+  float16: DType.FLOAT16,
+  bfloat16: DType.BFLOAT16,
+  float32: DType.FLOAT,
+};
+
+/** The first operator sets whose Cast has its type as a number, and knows bf16. */
+const CAST_OPSET = 6;
+const BFLOAT16_OPSET = 13;
+
+/** Operators whose float constants are scales: ONNX Runtime wants those as they are. */
+const QUANTIZED = new Set([
+  ...['MatMulNBits', 'GatherBlockQuantized', 'QMoE', 'MatMulBnb4', 'MatMulIntegerToFloat'],
+  ...['DequantizeLinear', 'QuantizeLinear', 'QLinearMatMul', 'QLinearConv'],
+]);
+
+/** Largest tensor that ONNX Runtime makes when it loads a model (constant_folding_max_output_size_in_bytes). */
+const LARGEST_FOLDED = GIB;
+
+/** A weight that can be stored in the wanted type. */
+interface Candidate {
+  readonly value: Value;
+  readonly tensor: Tensor;
+  readonly from: FloatTypeCode;
+  readonly range: FileRange;
+  readonly readers: Readers;
+}
+
+/** Who reads a weight, by what becomes of them. */
+interface Readers {
+  /** Casts to the wanted type, which go. */
+  readonly toTarget: readonly Node[];
+  /** Other Casts, which read it as it is. */
+  readonly otherCasts: readonly Node[];
+  /** Lookups: their result is cast. */
+  readonly lookups: readonly Node[];
+  /** All others read it through a Cast. */
+  readonly others: readonly Node[];
+}
+
+function readersOf(value: Value, to: FloatTypeCode): Readers {
+  const readers = {
+    toTarget: [] as Node[],
+    otherCasts: [] as Node[],
+    lookups: [] as Node[],
+    others: [] as Node[],
+  };
+  for (const node of value.consumers) {
+    const isLookup = node.is('Gather') && node.inputs[0] === value && node.outputs[0] !== undefined;
+    if (isLookup) readers.lookups.push(node);
+    else if (!node.is('Cast')) readers.others.push(node);
+    else if (intAttribute(node, 'to', 0) !== to || node.outputs[0]?.isGraphOutput !== false) {
+      readers.otherCasts.push(node);
+    } else readers.toTarget.push(node);
+  }
+  return readers;
+}
+
+function obstacle(
+  value: Value,
+  from: FloatTypeCode,
+  to: FloatTypeCode,
+  { lookups, others, otherCasts }: Readers,
+): string | undefined {
+  if (value.consumers.length === 0) return 'nothing reads it';
+  const isNarrower = floatByteLength(to) < floatByteLength(from);
+  const computes = [...lookups, ...others][0];
+  if (computes !== undefined && !isNarrower) {
+    return `${computes.label} computes in ${dtypeLabel(from)}: stored as ${dtypeLabel(to)} it would take no less`;
+  }
+  const cast = otherCasts.find((node) => intAttribute(node, 'to', 0) !== to);
+  if (cast !== undefined && !isNarrower && !isExactCast({ from, to })) {
+    return `${cast.label} casts it to a type that is not ${dtypeLabel(to)}`;
+  }
+  return undefined;
+}
+
+/** What is read of a tensor when the model is written, or the reason why it cannot be cast. */
+function castSource({ data }: Tensor): FileRange | string {
+  if (data.kind === 'range') return data;
+  if (data.kind === 'derived') {
+    return `it is being made in this run (${data.derivation.kernel}); cast it in the next`;
+  }
+  return data.kind === 'proto' ? 'it is kept in typed protobuf fields' : 'it is too small to gain';
+}
+
+function share(count: number, total: number): string {
+  return `${count} of ${total} elements`;
+}
+
+/** What a cast takes, in words; empty when nothing. */
+function lossText({ zeroed, subnormal }: CastLoss): string {
+  const parts = [
+    ...(zeroed > 0 ? [`${zeroed} elements become 0`] : []),
+    ...(subnormal > 0 ? [`${subnormal} become subnormal`] : []),
+  ];
+  return parts.map((part) => `, ${part}`).join('');
+}
+
+/** Puts a tensor of the type in the place of a weight, and Casts where its readers want the old one. */
+class Rewrite {
+  readonly #model: Model;
+  readonly #to: FloatTypeCode;
+  /** Casts of weights, to come before everything else in their graph. */
+  readonly #casts: Node[] = [];
+
+  constructor(model: Model, to: FloatTypeCode) {
+    this.#model = model;
+    this.#to = to;
+  }
+
+  store({ value, tensor, from, range, readers }: Candidate, saturate: boolean): void {
+    const parameters: CastParameters = {
+      from,
+      to: this.#to,
+      saturate,
+      count: tensor.elementCount,
+    };
+    const derivation = this.#model.derive({
+      kernel: 'cast',
+      parameters,
+      sources: [range],
+      outputs: castOutputs(parameters),
+    });
+    const { proto, dims } = tensor;
+    value.tensor = new Tensor(proto, this.#to, dims, { kind: 'derived', derivation, output: 0 });
+    const stated = value.info?.type?.tensorType;
+    if (stated) stated.elemType = this.#to;
+    for (const cast of readers.toTarget) {
+      cast.outputs[0]?.replaceUsesWith(value);
+      cast.graph.removeNodes(new Set([cast]));
+    }
+    for (const lookup of readers.lookups) this.#castResult(lookup, from);
+    if (readers.others.length > 0) this.#castFor(value, readers.others, from);
+  }
+
+  /** Adds the Casts of weights to the graphs. */
+  finish(): void {
+    for (const graph of new Set(this.#casts.map((cast) => cast.graph))) {
+      graph.nodes.unshift(...this.#casts.filter((cast) => cast.graph === graph));
+    }
+  }
+
+  #castFor(value: Value, readers: readonly Node[], type: FloatTypeCode): void {
+    const { names } = this.#model;
+    const cast = value.graph.createNode({
+      opType: 'Cast',
+      name: names.claim(`${value.name}_cast`),
+      inputs: [value],
+      outputs: [names.claim(`${value.name}_${dtypeLabel(type)}`)],
+      attributes: { to: { int: type } },
+    });
+    for (const node of readers) {
+      node.inputs.forEach((input, index) => {
+        if (input === value) node.setInput(index, cast.outputs[0]);
+      });
+    }
+    this.#casts.push(cast);
+  }
+
+  #castResult(node: Node, type: FloatTypeCode): void {
+    const { names } = this.#model;
+    const { graph } = node;
+    const [result] = node.outputs;
+    if (result === undefined) throw new Error(`node "${node.label}" has no output`);
+    const narrow = graph.createValue(names.claim(`${result.name}_${dtypeLabel(this.#to)}`));
+    node.setOutput(0, narrow);
+    const cast = graph.createNode({
+      opType: 'Cast',
+      name: node.name === '' ? '' : names.claim(`${node.name}_cast`),
+      inputs: [narrow],
+      outputs: [result],
+      attributes: { to: { int: type } },
+    });
+    graph.nodes.splice(graph.nodes.indexOf(node) + 1, 0, cast);
+  }
+}
+
+/** Initializers of another float type, in all graphs, of at least `minSize` bytes. */
+function* floatInitializers(model: Model, to: FloatTypeCode, minSize: number) {
+  for (const graph of model.graphs()) {
+    const wanted: string[] = [];
+    for (const { name, tensor } of graph.initializers.tensors()) {
+      const isLarge = (tensor.byteLength ?? 0) >= minSize;
+      if (isFloatType(tensor.dtype) && tensor.dtype !== to && isLarge) wanted.push(name);
+    }
+    for (const name of wanted) {
+      const value = graph.initializers.get(name);
+      if (value?.tensor !== undefined) yield { value, tensor: value.tensor };
+    }
+  }
+}
+
+export default defineSurgery({
+  name: NAME,
+  summary: 'Store float weights as fp16, bf16 or fp32, behind a Cast where the graph wants another',
+  options: {
+    to: choice(['float16', 'bfloat16', 'float32'], { help: 'the type to store' }),
+    overflow: choice(['decline', 'saturate'], {
+      default: 'decline',
+      help: 'weights with elements beyond the type: leave them, or store its largest number',
+    }),
+    minSize: byteSize({ default: KIB, help: 'leave smaller ones alone' }),
+    include: selectors({ help: 'only weights that match (glob on their name or a reader, @head)' }),
+    exclude: selectors({ help: 'not the weights that match' }),
+  },
+  requires(model, { to }) {
+    const opset = model.opsetVersion('') ?? 0;
+    const needed = to === 'bfloat16' ? BFLOAT16_OPSET : CAST_OPSET;
+    if (opset >= needed) return;
+    throw precondition(
+      NAME,
+      `Cast is what this needs from operator set ${needed} on, the model imports ${opset}`,
+      'export the model with a newer operator set',
+    );
+  },
+  async apply(model, options, gates) {
+    const to = TYPES[options.to];
+    const label = dtypeLabel(to);
+    const include = new NodeSelector(model, options.include);
+    const exclude = new NodeSelector(model, options.exclude);
+    const held = namesHeldElsewhere(model);
+    const changes: Change[] = [];
+    const declined: Decline[] = [];
+    const warnings: string[] = [];
+    const candidates: Candidate[] = [];
+    for (const { value, tensor } of floatInitializers(model, to, options.minSize)) {
+      if (!isFloatType(tensor.dtype)) continue;
+      if (value.consumers.some(({ opType }) => QUANTIZED.has(opType))) continue;
+      if (!include.isEmpty && !include.matchesValue(value)) continue;
+      if (exclude.matchesValue(value)) continue;
+      const readers = readersOf(value, to);
+      const source = castSource(tensor);
+      const reason = nameHolder(value, held) ?? obstacle(value, tensor.dtype, to, readers);
+      if (reason !== undefined || typeof source === 'string') {
+        const why = reason ?? (typeof source === 'string' ? source : '');
+        declined.push({ node: value.name, reason: why });
+      } else candidates.push({ value, tensor, from: tensor.dtype, range: source, readers });
+    }
+    const lossy = candidates.filter(({ from }) => !isExactCast({ from, to }));
+    const measured = await gates.measureCasts(
+      lossy.map(({ from, range, tensor }) => ({ from, to, range, count: tensor.elementCount })),
+    );
+    const losses = new Map(lossy.map((candidate, index) => [candidate, measured[index]]));
+    const rewrite = new Rewrite(model, to);
+    for (const candidate of candidates) {
+      const { value, tensor, from, readers } = candidate;
+      const loss = losses.get(candidate);
+      const overflowed = loss?.overflowed ?? 0;
+      const beyond = `${share(overflowed, tensor.elementCount)} are beyond ${label}, the largest of magnitude ${Number(loss?.peak.toPrecision(6))}`;
+      if (overflowed > 0 && options.overflow === 'decline') {
+        declined.push({ node: value.name, reason: `${beyond}; overflow=saturate stores them` });
+        continue;
+      }
+      rewrite.store(candidate, overflowed > 0);
+      const dims = tensor.dims.join(', ');
+      changes.push({
+        node: value.name,
+        what: `${dtypeLabel(from)} is ${label} now [${dims}]${loss === undefined ? '' : lossText(loss)}`,
+      });
+      if (overflowed > 0) warnings.push(`"${value.name}": ${beyond}; they are saturated`);
+      const expanded = tensor.elementCount * floatByteLength(from);
+      if (readers.others.length > 0 && expanded > LARGEST_FOLDED) {
+        warnings.push(
+          `"${value.name}" takes ${formatSize(expanded)} as ${dtypeLabel(from)}, which ONNX Runtime makes of it on every run, not once`,
+        );
+      }
+    }
+    rewrite.finish();
+    warnings.push(...include.warnings('include'), ...exclude.warnings('exclude'));
+    return { changes, declined, warnings };
+  },
+});
