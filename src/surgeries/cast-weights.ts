@@ -13,15 +13,15 @@ import { formatSize, GIB, KIB } from '../bytes.ts';
 import { DType, dtypeLabel } from '../dtypes.ts';
 import { type CastLoss, isExactCast } from '../kernels/cast.ts';
 import { floatByteLength } from '../kernels/float-types.ts';
-import { type CastParameters, castOutputs, type FloatTypeCode } from '../kernels/kernel.ts';
+import type { FloatTypeCode } from '../kernels/kernel.ts';
 import { intAttribute } from '../model/attributes.ts';
 import { namesHeldElsewhere } from '../model/liveness.ts';
 import type { Model } from '../model/model.ts';
-import type { Node } from '../model/node.ts';
-import { Tensor } from '../model/tensor.ts';
+import type { Tensor } from '../model/tensor.ts';
 import type { FileRange } from '../model/tensor-data.ts';
 import type { Value } from '../model/value.ts';
 import { isFloatType } from './blockwise.ts';
+import { type CastCandidate, CastRewrite, type Readers, readersOf } from './cast-rewrite.ts';
 import { nameHolder } from './name-holder.ts';
 import { byteSize, choice, selectors } from './options.ts';
 import { NodeSelector } from './selectors.ts';
@@ -47,45 +47,6 @@ const QUANTIZED = new Set([
 
 /** Largest tensor that ONNX Runtime makes when it loads a model (constant_folding_max_output_size_in_bytes). */
 const LARGEST_FOLDED = GIB;
-
-/** A weight that can be stored in the wanted type. */
-interface Candidate {
-  readonly value: Value;
-  readonly tensor: Tensor;
-  readonly from: FloatTypeCode;
-  readonly range: FileRange;
-  readonly readers: Readers;
-}
-
-/** Who reads a weight, by what becomes of them. */
-interface Readers {
-  /** Casts to the wanted type, which go. */
-  readonly toTarget: readonly Node[];
-  /** Other Casts, which read it as it is. */
-  readonly otherCasts: readonly Node[];
-  /** Lookups: their result is cast. */
-  readonly lookups: readonly Node[];
-  /** All others read it through a Cast. */
-  readonly others: readonly Node[];
-}
-
-function readersOf(value: Value, to: FloatTypeCode): Readers {
-  const readers = {
-    toTarget: [] as Node[],
-    otherCasts: [] as Node[],
-    lookups: [] as Node[],
-    others: [] as Node[],
-  };
-  for (const node of value.consumers) {
-    const isLookup = node.is('Gather') && node.inputs[0] === value && node.outputs[0] !== undefined;
-    if (isLookup) readers.lookups.push(node);
-    else if (!node.is('Cast')) readers.others.push(node);
-    else if (intAttribute(node, 'to', 0) !== to || node.outputs[0]?.isGraphOutput !== false) {
-      readers.otherCasts.push(node);
-    } else readers.toTarget.push(node);
-  }
-  return readers;
-}
 
 function obstacle(
   value: Value,
@@ -120,91 +81,12 @@ function share(count: number, total: number): string {
 }
 
 /** What a cast takes, in words; empty when nothing. */
-function lossText({ zeroed, subnormal }: CastLoss): string {
+function lossText({ zeroed, subnormal }: Pick<CastLoss, 'zeroed' | 'subnormal'>): string {
   const parts = [
     ...(zeroed > 0 ? [`${zeroed} elements become 0`] : []),
-    ...(subnormal > 0 ? [`${subnormal} become subnormal`] : []),
+    ...(subnormal > 0 ? [`${subnormal} elements become subnormal`] : []),
   ];
   return parts.map((part) => `, ${part}`).join('');
-}
-
-/** Puts a tensor of the type in the place of a weight, and Casts where its readers want the old one. */
-class Rewrite {
-  readonly #model: Model;
-  readonly #to: FloatTypeCode;
-  /** Casts of weights, to come before everything else in their graph. */
-  readonly #casts: Node[] = [];
-
-  constructor(model: Model, to: FloatTypeCode) {
-    this.#model = model;
-    this.#to = to;
-  }
-
-  store({ value, tensor, from, range, readers }: Candidate, saturate: boolean): void {
-    const parameters: CastParameters = {
-      from,
-      to: this.#to,
-      saturate,
-      count: tensor.elementCount,
-    };
-    const derivation = this.#model.derive({
-      kernel: 'cast',
-      parameters,
-      sources: [range],
-      outputs: castOutputs(parameters),
-    });
-    const { proto, dims } = tensor;
-    value.tensor = new Tensor(proto, this.#to, dims, { kind: 'derived', derivation, output: 0 });
-    const stated = value.info?.type?.tensorType;
-    if (stated) stated.elemType = this.#to;
-    for (const cast of readers.toTarget) {
-      cast.outputs[0]?.replaceUsesWith(value);
-      cast.graph.removeNodes(new Set([cast]));
-    }
-    for (const lookup of readers.lookups) this.#castResult(lookup, from);
-    if (readers.others.length > 0) this.#castFor(value, readers.others, from);
-  }
-
-  /** Adds the Casts of weights to the graphs. */
-  finish(): void {
-    for (const graph of new Set(this.#casts.map((cast) => cast.graph))) {
-      graph.nodes.unshift(...this.#casts.filter((cast) => cast.graph === graph));
-    }
-  }
-
-  #castFor(value: Value, readers: readonly Node[], type: FloatTypeCode): void {
-    const { names } = this.#model;
-    const cast = value.graph.createNode({
-      opType: 'Cast',
-      name: names.claim(`${value.name}_cast`),
-      inputs: [value],
-      outputs: [names.claim(`${value.name}_${dtypeLabel(type)}`)],
-      attributes: { to: { int: type } },
-    });
-    for (const node of readers) {
-      node.inputs.forEach((input, index) => {
-        if (input === value) node.setInput(index, cast.outputs[0]);
-      });
-    }
-    this.#casts.push(cast);
-  }
-
-  #castResult(node: Node, type: FloatTypeCode): void {
-    const { names } = this.#model;
-    const { graph } = node;
-    const [result] = node.outputs;
-    if (result === undefined) throw new Error(`node "${node.label}" has no output`);
-    const narrow = graph.createValue(names.claim(`${result.name}_${dtypeLabel(this.#to)}`));
-    node.setOutput(0, narrow);
-    const cast = graph.createNode({
-      opType: 'Cast',
-      name: node.name === '' ? '' : names.claim(`${node.name}_cast`),
-      inputs: [narrow],
-      outputs: [result],
-      attributes: { to: { int: type } },
-    });
-    graph.nodes.splice(graph.nodes.indexOf(node) + 1, 0, cast);
-  }
 }
 
 /** Initializers of another float type, in all graphs, of at least `minSize` bytes. */
@@ -254,7 +136,7 @@ export default defineSurgery({
     const changes: Change[] = [];
     const declined: Decline[] = [];
     const warnings: string[] = [];
-    const candidates: Candidate[] = [];
+    const candidates: CastCandidate[] = [];
     for (const { value, tensor } of floatInitializers(model, to, options.minSize)) {
       if (!isFloatType(tensor.dtype)) continue;
       if (value.consumers.some(({ opType }) => QUANTIZED.has(opType))) continue;
@@ -273,7 +155,8 @@ export default defineSurgery({
       lossy.map(({ from, range, tensor }) => ({ from, to, range, count: tensor.elementCount })),
     );
     const losses = new Map(lossy.map((candidate, index) => [candidate, measured[index]]));
-    const rewrite = new Rewrite(model, to);
+    const rewrite = new CastRewrite(model, to);
+    const total = { zeroed: 0, subnormal: 0 };
     for (const candidate of candidates) {
       const { value, tensor, from, readers } = candidate;
       const loss = losses.get(candidate);
@@ -289,6 +172,8 @@ export default defineSurgery({
         node: value.name,
         what: `${dtypeLabel(from)} is ${label} now [${dims}]${loss === undefined ? '' : lossText(loss)}`,
       });
+      total.zeroed += loss?.zeroed ?? 0;
+      total.subnormal += loss?.subnormal ?? 0;
       if (overflowed > 0) warnings.push(`"${value.name}": ${beyond}; they are saturated`);
       const expanded = tensor.elementCount * floatByteLength(from);
       if (readers.others.length > 0 && expanded > LARGEST_FOLDED) {
@@ -298,6 +183,8 @@ export default defineSurgery({
       }
     }
     rewrite.finish();
+    const sum = lossText(total);
+    if (sum !== '') warnings.push(`of the weights that are ${label} now${sum}`);
     warnings.push(...include.warnings('include'), ...exclude.warnings('exclude'));
     return { changes, declined, warnings };
   },

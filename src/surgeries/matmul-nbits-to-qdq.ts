@@ -10,15 +10,15 @@
 
 import { type QuantizedTable, quantizedMatMul } from '../anatomy/quantized-table.ts';
 import { dtypeLabel } from '../dtypes.ts';
-import type { RelayoutParameters } from '../kernels/kernel.ts';
 import { removeUnread } from '../model/liveness.ts';
 import type { Model } from '../model/model.ts';
 import type { Node } from '../model/node.ts';
-import type { Tensor } from '../model/tensor.ts';
+import type { FileRange } from '../model/tensor-data.ts';
 import type { Value } from '../model/value.ts';
-import { inheritAnnotations, isFloatType, type QuantizedValues } from './blockwise.ts';
+import { isFloatType, type QuantizedValues } from './blockwise.ts';
+import { replaceByDequantized } from './dequantized-product.ts';
 import { choice, selectors } from './options.ts';
-import { codeType, relaidTensor } from './relaid-tensor.ts';
+import { codeType, type RelaidPart, relaidValues } from './relaid-tensor.ts';
 import { NodeSelector } from './selectors.ts';
 import { type Change, type Decline, defineSurgery } from './surgery.ts';
 
@@ -40,12 +40,11 @@ function isKnown(bits: number): bits is Bits {
   return bits in NEEDED;
 }
 
-function obstacle(model: Model, node: Node, table: QuantizedTable): string | undefined {
-  const { bits, blockSize, k } = table;
+function obstacle(model: Model, node: Node, table: QuantizedTable, bits: Bits): string | undefined {
+  const { blockSize, k } = table;
   if (node.graph.isInFunction) {
     return 'it is in the body of a function, which has no initializers of its own';
   }
-  if (!isKnown(bits)) return `its codes have ${bits} bits, not 2, 4 or 8`;
   const { opset, ir } = NEEDED[bits];
   const imported = model.opsetVersion('') ?? 0;
   if (imported < opset) {
@@ -61,18 +60,8 @@ function obstacle(model: Model, node: Node, table: QuantizedTable): string | und
   return undefined;
 }
 
-/** One tensor of a table, as it shall be. */
-interface Part {
-  readonly role: string;
-  readonly suffix: string;
-  readonly source: QuantizedTable['codes'];
-  readonly parameters: RelayoutParameters;
-  readonly dtype: number;
-  readonly dims: readonly number[];
-}
-
 /** What the parts of a table become, or the reason why they cannot be stored like that. */
-function partsOf(table: QuantizedTable, bits: Bits, layout: Layout): Part[] | string {
+function partsOf(table: QuantizedTable, bits: Bits, layout: Layout): RelaidPart[] | string {
   const { n, k, blockSize, codes, scales, zeroPoints } = table;
   const kBlocks = k / blockSize;
   const transposed = layout === 'columns';
@@ -87,11 +76,11 @@ function partsOf(table: QuantizedTable, bits: Bits, layout: Layout): Part[] | st
   const dtype = codeType(bits, isSigned);
   const matrix = { bits, rows: n, transposed, flip: false };
   const scaleBits = scales.tensor.dtype === 1 ? 32 : 16;
-  const parts: Part[] = [
+  const parts: RelaidPart[] = [
     {
-      role: 'weight',
+      role: 'codes',
       suffix: `_DQ_Q${bits}`,
-      source: codes,
+      source: codes.tensor,
       parameters: { ...matrix, columns: k, flip: isSigned },
       dtype,
       dims: shape(k),
@@ -99,7 +88,7 @@ function partsOf(table: QuantizedTable, bits: Bits, layout: Layout): Part[] | st
     {
       role: 'scales',
       suffix: '_DQ_scales',
-      source: scales,
+      source: scales.tensor,
       parameters: { ...matrix, bits: scaleBits, columns: kBlocks },
       dtype: scales.tensor.dtype,
       dims: shape(kBlocks),
@@ -109,7 +98,7 @@ function partsOf(table: QuantizedTable, bits: Bits, layout: Layout): Part[] | st
     parts.push({
       role: 'zero points',
       suffix: '_DQ_zero_points',
-      source: zeroPoints,
+      source: zeroPoints.tensor,
       parameters: { ...matrix, columns: kBlocks },
       dtype,
       dims: shape(kBlocks),
@@ -118,136 +107,77 @@ function partsOf(table: QuantizedTable, bits: Bits, layout: Layout): Part[] | st
   return parts;
 }
 
-/** The initializers of a table in its new layout, or the reason why there can be none. Creates all or nothing. */
-function tableValues(
-  model: Model,
-  table: QuantizedTable,
-  bits: Bits,
-  layout: Layout,
-): QuantizedValues | string {
-  const parts = partsOf(table, bits, layout);
-  if (typeof parts === 'string') return parts;
-  const tensors: Tensor[] = [];
-  for (const { role, source, parameters, dtype, dims } of parts) {
-    const tensor = relaidTensor(model, source.tensor, parameters, { dtype, dims });
-    if (typeof tensor === 'string') return `its ${role} ${tensor}`;
-    tensors.push(tensor);
-  }
-  const { graph, name } = table.codes.value;
-  const stem = name.replace(/_Q\d+$/, '');
-  const [codes, scales, zeroPoints] = parts.map(({ suffix }, index) =>
-    graph.createInitializer(model.names.claim(`${stem}${suffix}`), tensors[index] as Tensor),
-  );
-  if (codes === undefined || scales === undefined) throw new Error('a table without codes');
-  return { codes, scales, zeroPoints };
-}
-
 /** A table in its new layout, for all nodes that read it. */
 interface Converted {
-  readonly inputs: readonly (Value | undefined)[];
+  readonly table: QuantizedTable;
   readonly layout: Layout;
   readonly values: QuantizedValues;
 }
 
-class Rewrite {
+function isSameTable(a: QuantizedTable, b: QuantizedTable): boolean {
+  return (
+    a.codes.value === b.codes.value &&
+    a.scales.value === b.scales.value &&
+    a.zeroPoints?.value === b.zeroPoints?.value &&
+    a.n === b.n &&
+    a.k === b.k &&
+    a.bits === b.bits &&
+    a.blockSize === b.blockSize
+  );
+}
+
+/** The tables of a model in their new layouts, each made once. */
+class Tables {
+  readonly made: Converted[] = [];
   readonly #model: Model;
   readonly #layouts: readonly Layout[];
-  readonly #converted: Converted[] = [];
-  readonly read = new Set<Value | undefined>();
 
   constructor(model: Model, layout: 'auto' | Layout) {
     this.#model = model;
     this.#layouts = layout === 'auto' ? ['columns', 'rows'] : [layout];
   }
 
-  /** Replaces the node; gives the layout of its weight, or the reason why it stays. */
-  replace(node: Node, table: QuantizedTable): { readonly layout: Layout } | string {
-    const converted = this.#table(node, table);
-    if (typeof converted === 'string') return converted;
-    for (const input of node.inputs.slice(1, 4)) this.read.add(input);
-    replaceNode(this.#model, node, table, converted);
-    return converted;
-  }
-
-  #table(node: Node, table: QuantizedTable): Converted | string {
-    const inputs = node.inputs.slice(1, 4);
-    const known = this.#converted.find(
-      (one) =>
-        one.values.codes.tensor?.elementCount === table.n * table.k &&
-        [0, 1, 2].every((index) => one.inputs[index] === inputs[index]),
-    );
+  /** The table in the first layout it can have, or the reason why it cannot have that. */
+  convert(table: QuantizedTable, bits: Bits): Converted | string {
+    const known = this.made.find((one) => isSameTable(one.table, table));
     if (known !== undefined) return known;
-    const { bits } = table;
-    if (!isKnown(bits)) throw new Error(`a table of ${bits} bits`);
+    const { value } = table.codes;
+    const stem = value.name.replace(/_Q\d+$/, '');
     let reason = '';
     for (const layout of this.#layouts) {
-      const values = tableValues(this.#model, table, bits, layout);
+      const parts = partsOf(table, bits, layout);
+      const values =
+        typeof parts === 'string' ? parts : relaidValues(this.#model, value, stem, parts);
       if (typeof values !== 'string') {
-        const made = { inputs, layout, values };
-        this.#converted.push(made);
-        return made;
+        const converted = { table, layout, values };
+        this.made.push(converted);
+        return converted;
       }
       reason ||= values;
     }
     return reason;
   }
+
+  /** Codes that are stored in both layouts now, because something else goes on reading the old bytes. */
+  duplicates(): string[] {
+    const moved = new Map<string, string>();
+    for (const { table, values } of this.made) {
+      const { data } = table.codes.tensor;
+      if (data.kind !== 'range' || values.codes.tensor?.data === data) continue;
+      moved.set(placeOf(data), values.codes.name);
+    }
+    if (moved.size === 0) return [];
+    return [...this.#model.tensors()].flatMap(({ name, tensor: { data } }) => {
+      const copy = data.kind === 'range' ? moved.get(placeOf(data)) : undefined;
+      return copy === undefined
+        ? []
+        : [`"${name}" keeps the bytes that "${copy}" has in another layout: both are stored`];
+    });
+  }
 }
 
-/** Puts DequantizeLinear, Transpose where it is needed, MatMul and Add where MatMulNBits stood. */
-function replaceNode(
-  model: Model,
-  node: Node,
-  { bits, blockSize }: QuantizedTable,
-  { layout, values }: Converted,
-): void {
-  const { graph } = node;
-  const [activation, , , , , bias] = node.inputs;
-  const [output] = node.outputs;
-  if (output === undefined) throw new Error(`node "${node.label}" has no output`);
-  const stem = node.name.replace(/_Q\d+$/, '');
-  const nameOf = (suffix: string) => (stem === '' ? '' : model.names.claim(`${stem}${suffix}`));
-  const { codes, scales, zeroPoints } = values;
-  const dequantize = graph.createNode({
-    opType: 'DequantizeLinear',
-    name: nameOf(`_DQ_Q${bits}`),
-    inputs: zeroPoints === undefined ? [codes, scales] : [codes, scales, zeroPoints],
-    outputs: [model.names.claim(`${codes.name}_dequantized`)],
-    attributes: {
-      axis: { int: layout === 'columns' ? 0 : 1 },
-      block_size: { int: blockSize },
-    },
-  });
-  const nodes = [dequantize];
-  if (layout === 'rows') {
-    nodes.push(
-      graph.createNode({
-        opType: 'Transpose',
-        name: nameOf(`_DQ_Q${bits}_transpose`),
-        inputs: [dequantize.outputs[0]],
-        outputs: [model.names.claim(`${codes.name}_transposed`)],
-        attributes: { perm: { ints: [1, 0] } },
-      }),
-    );
-  }
-  const product = graph.createNode({
-    opType: 'MatMul',
-    name: nameOf(`_matmul_Q${bits}`),
-    inputs: [activation, nodes.at(-1)?.outputs[0]],
-    outputs: bias === undefined ? [output] : [model.names.claim(`${output.name}_product`)],
-  });
-  inheritAnnotations(node, product);
-  nodes.push(product);
-  if (bias !== undefined) {
-    nodes.push(
-      graph.createNode({
-        opType: 'Add',
-        name: nameOf(`_matmul_Q${bits}_bias`),
-        inputs: [product.outputs[0], bias],
-        outputs: [output],
-      }),
-    );
-  }
-  graph.replaceNode(node, ...nodes);
+function placeOf({ file, byteOffset, byteLength }: FileRange): string {
+  return `${file.fd}:${byteOffset}:${byteLength}`;
 }
 
 export default defineSurgery({
@@ -266,38 +196,39 @@ export default defineSurgery({
     const exclude = new NodeSelector(model, options.exclude);
     const changes: Change[] = [];
     const declined: Decline[] = [];
-    const rewrite = new Rewrite(model, options.layout);
-    let inRows = false;
+    const tables = new Tables(model, options.layout);
+    const read = new Set<Value | undefined>();
     for (const node of [...model.nodesOf('MatMulNBits')]) {
       if (!node.is('MatMulNBits', 'com.microsoft')) continue;
       if (!include.isEmpty && !include.matches(node)) continue;
       if (exclude.matches(node)) continue;
       const { label } = node;
+      const decline = (reason: string) => declined.push({ node: label, reason });
       const table = quantizedMatMul(model, node);
-      const reason = table.kind === 'none' ? table.reason : obstacle(model, node, table);
-      if (table.kind === 'none' || reason !== undefined) {
-        declined.push({ node: label, reason: reason ?? '' });
+      if (table.kind === 'none') {
+        decline(table.reason);
         continue;
       }
       const { bits, n, k, zeroPoints } = table;
-      const result = rewrite.replace(node, table);
-      if (typeof result === 'string') {
-        declined.push({ node: label, reason: result });
+      if (!isKnown(bits)) {
+        decline(`its codes have ${bits} bits, not 2, 4 or 8`);
         continue;
       }
-      inRows ||= result.layout === 'rows';
-      const type = dtypeLabel(codeType(bits as Bits, zeroPoints === undefined));
-      const dims = result.layout === 'rows' ? [n, k] : [k, n];
+      const converted = obstacle(model, node, table, bits) ?? tables.convert(table, bits);
+      if (typeof converted === 'string') {
+        decline(converted);
+        continue;
+      }
+      const { layout } = converted;
+      for (const input of node.inputs.slice(1, 4)) read.add(input);
+      replaceByDequantized(model, node, converted);
+      const type = dtypeLabel(codeType(bits, zeroPoints === undefined));
+      const dims = layout === 'rows' ? [n, k] : [k, n];
       changes.push({ node: label, what: `DequantizeLinear of ${type} [${dims.join(', ')}]` });
     }
-    removeUnread(model, rewrite.read);
+    removeUnread(model, read);
     const warnings = [...include.warnings('include'), ...exclude.warnings('exclude')];
-    if (inRows) warnings.push(NOT_FUSED);
-    for (const value of rewrite.read) {
-      const reader = value?.consumers[0];
-      if (reader === undefined) continue;
-      warnings.push(`"${value?.name}" is stored twice now: ${reader.label} reads it as it was`);
-    }
-    return { changes, declined, warnings };
+    if (tables.made.some(({ layout }) => layout === 'rows')) warnings.push(NOT_FUSED);
+    return { changes, declined, warnings: [...warnings, ...tables.duplicates()] };
   },
 });

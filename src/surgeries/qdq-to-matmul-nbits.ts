@@ -14,12 +14,11 @@ import { DType, dtypeLabel } from '../dtypes.ts';
 import type { RelayoutParameters } from '../kernels/kernel.ts';
 import { removeUnread } from '../model/liveness.ts';
 import type { Model } from '../model/model.ts';
-import type { Tensor } from '../model/tensor.ts';
 import type { Value } from '../model/value.ts';
 import { accuracyWarnings, BLOCK_SIZES, isFloatType, type QuantizedValues } from './blockwise.ts';
 import { replaceByMatMulNBits } from './matmul-nbits.ts';
 import { choice, selectors } from './options.ts';
-import { relaidTensor } from './relaid-tensor.ts';
+import { type RelaidPart, relaidValues } from './relaid-tensor.ts';
 import { NodeSelector } from './selectors.ts';
 import { type Change, type Decline, defineSurgery } from './surgery.ts';
 
@@ -52,17 +51,8 @@ function obstacle({
   return undefined;
 }
 
-/** One tensor of a table, as MatMulNBits wants it. */
-interface Part {
-  readonly role: string;
-  readonly suffix: string;
-  readonly source: Tensor;
-  readonly parameters: RelayoutParameters;
-  readonly dtype: number;
-  readonly dims: readonly number[];
-}
-
-function partsOf(weight: BlockedWeight): Part[] {
+/** Codes, scales and zero points as MatMulNBits wants them. */
+function partsOf(weight: BlockedWeight): RelaidPart[] {
   const { n, k, bits, blockSize, isSigned, layout, codes, scales, zeroPoints } = weight;
   const kBlocks = k / blockSize;
   const transposed = layout === 'columns';
@@ -71,9 +61,9 @@ function partsOf(weight: BlockedWeight): Part[] {
     return { bits: size, rows, columns, transposed, flip };
   };
   const scaleType = scales.tensor.dtype;
-  const parts: Part[] = [
+  const parts: RelaidPart[] = [
     {
-      role: 'weight',
+      role: 'codes',
       suffix: `_Q${bits}`,
       source: codes.tensor,
       parameters: relayout(bits, k, isSigned),
@@ -102,22 +92,9 @@ function partsOf(weight: BlockedWeight): Part[] {
   return parts;
 }
 
-/** The initializers of a table, or the reason why there can be none. Creates all or nothing. */
 function tableValues(model: Model, weight: BlockedWeight): QuantizedValues | string {
-  const parts = partsOf(weight);
-  const tensors: Tensor[] = [];
-  for (const { role, source, parameters, dtype, dims } of parts) {
-    const tensor = relaidTensor(model, source, parameters, { dtype, dims });
-    if (typeof tensor === 'string') return `its ${role} ${tensor}`;
-    tensors.push(tensor);
-  }
-  const { graph, name } = weight.codes.value;
-  const stem = name.replace(/(_DQ)?_Q\d+$/, '');
-  const [codes, scales, zeroPoints] = parts.map(({ suffix }, index) =>
-    graph.createInitializer(model.names.claim(`${stem}${suffix}`), tensors[index] as Tensor),
-  );
-  if (codes === undefined || scales === undefined) throw new Error('a table without codes');
-  return { codes, scales, zeroPoints };
+  const { value } = weight.codes;
+  return relaidValues(model, value, value.name.replace(/(_DQ)?_Q\d+$/, ''), partsOf(weight));
 }
 
 function isSameTable(a: BlockedWeight, b: BlockedWeight): boolean {

@@ -1,4 +1,4 @@
-/** A stored tensor with the same elements in another layout. */
+/** Stored tensors with the same elements in another layout. */
 
 import { DType } from '../dtypes.ts';
 import {
@@ -11,12 +11,8 @@ import { relayoutFlat, relayoutTransposed } from '../kernels/relayout.ts';
 import type { Model } from '../model/model.ts';
 import { Tensor } from '../model/tensor.ts';
 import { rangeOf } from '../model/tensor-data.ts';
-
-/** Type and shape of the result: its rows must fill whole bytes, or its elements be packed row by row. */
-export interface RelaidShape {
-  readonly dtype: number;
-  readonly dims: readonly number[];
-}
+import type { Value } from '../model/value.ts';
+import type { QuantizedValues } from './blockwise.ts';
 
 /** The type of codes: by their bits and whether they have a sign. */
 export function codeType(bits: 2 | 4 | 8, isSigned: boolean): number {
@@ -52,18 +48,19 @@ function relaidBytes(parameters: RelayoutParameters, source: Uint8Array): Uint8A
  * Describes `source` in another layout. No byte moves now: the result is the same bytes in another shape, or a
  * derivation of their file range. Returns the reason when it can be neither.
  */
-export function relaidTensor(
+function relaidTensor(
   model: Model,
   source: Tensor,
   parameters: RelayoutParameters,
-  { dtype, dims }: RelaidShape,
+  { dtype, dims }: Pick<Tensor, 'dtype' | 'dims'>,
 ): Tensor | string {
   const { data } = source;
-  if (data.kind === 'proto') return 'is kept in typed protobuf fields';
-  if (source.byteLength !== relayoutSourceLength(parameters)) return 'does not fill its shape';
+  if (data.kind === 'proto') return 'kept in typed protobuf fields';
+  if (source.byteLength !== relayoutSourceLength(parameters))
+    return 'not as long as their shape says';
   if (keepsBytes(parameters)) return Tensor.create(dtype, dims, data);
   if (data.kind === 'derived') {
-    return `is being made in this run (${data.derivation.kernel}) and can be turned in the next`;
+    return `being made in this run (${data.derivation.kernel}), to be turned in the next`;
   }
   const range = rangeOf(data);
   if (range === undefined) {
@@ -77,4 +74,41 @@ export function relaidTensor(
     outputs: relayoutOutputs(parameters),
   });
   return Tensor.create(dtype, dims, { kind: 'derived', derivation, output: 0 });
+}
+
+/** One tensor of a quantized weight, and what becomes of it. */
+export interface RelaidPart {
+  readonly role: string;
+  readonly suffix: string;
+  readonly source: Tensor;
+  readonly parameters: RelayoutParameters;
+  /** Of the result. */
+  readonly dtype: number;
+  readonly dims: readonly number[];
+}
+
+/**
+ * Creates initializers for codes, scales and, if there is a third part, zero points, beside the old `codes`; their
+ * names are `stem` and the suffixes. All or none: returns the reason when one of them cannot be made.
+ */
+export function relaidValues(
+  model: Model,
+  codes: Value,
+  stem: string,
+  parts: readonly RelaidPart[],
+): QuantizedValues | string {
+  const tensors: Tensor[] = [];
+  for (const { role, source, parameters, ...shape } of parts) {
+    const tensor = relaidTensor(model, source, parameters, shape);
+    if (typeof tensor === 'string') return `its ${role}: ${tensor}`;
+    tensors.push(tensor);
+  }
+  const [first, second, zeroPoints] = tensors.map((tensor, index) =>
+    codes.graph.createInitializer(
+      model.names.claim(`${stem}${parts[index]?.suffix ?? ''}`),
+      tensor,
+    ),
+  );
+  if (first === undefined || second === undefined) throw new Error('a table without codes');
+  return { codes: first, scales: second, zeroPoints };
 }
