@@ -24,10 +24,21 @@ export interface Readers {
   readonly toTarget: readonly Node[];
   /** Other Casts, which read it as it is. */
   readonly otherCasts: readonly Node[];
-  /** Lookups: their result is cast. */
+  /** Lookups whose result is cast to the wanted type and nothing else: that Cast goes. */
+  readonly castLookups: readonly Node[];
+  /** Other lookups: their result is cast. */
   readonly lookups: readonly Node[];
   /** All others read it through a Cast. */
   readonly others: readonly Node[];
+}
+
+/** The Cast to a type that is all that reads the result of a lookup. */
+function onlyCast(lookup: Node, to: FloatTypeCode): Node | undefined {
+  const [result] = lookup.outputs;
+  const [cast, other] = result?.consumers ?? [];
+  const isOnly = cast !== undefined && other === undefined && result?.isGraphOutput === false;
+  if (!isOnly || !cast.is('Cast') || cast.graph !== lookup.graph) return undefined;
+  return intAttribute(cast, 'to', 0) === to ? cast : undefined;
 }
 
 /** Sorts the readers of a weight that is to be stored as `to`. */
@@ -35,13 +46,15 @@ export function readersOf(value: Value, to: FloatTypeCode): Readers {
   const readers = {
     toTarget: [] as Node[],
     otherCasts: [] as Node[],
+    castLookups: [] as Node[],
     lookups: [] as Node[],
     others: [] as Node[],
   };
   for (const node of value.consumers) {
     const isLookup = node.is('Gather') && node.inputs[0] === value && node.outputs[0] !== undefined;
-    if (isLookup) readers.lookups.push(node);
-    else if (!node.is('Cast')) readers.others.push(node);
+    if (isLookup) {
+      (onlyCast(node, to) === undefined ? readers.lookups : readers.castLookups).push(node);
+    } else if (!node.is('Cast')) readers.others.push(node);
     else if (intAttribute(node, 'to', 0) !== to || node.outputs[0]?.isGraphOutput !== false) {
       readers.otherCasts.push(node);
     } else readers.toTarget.push(node);
@@ -83,6 +96,7 @@ export class CastRewrite {
       cast.outputs[0]?.replaceUsesWith(value);
       cast.graph.removeNodes(new Set([cast]));
     }
+    for (const lookup of readers.castLookups) this.#uncastResult(lookup);
     for (const lookup of readers.lookups) this.#castResult(lookup, from);
     if (readers.others.length > 0) this.#castFor(value, readers.others, from);
   }
@@ -109,6 +123,16 @@ export class CastRewrite {
       });
     }
     this.#casts.push(cast);
+  }
+
+  /** Gives a lookup the result of the Cast behind it, which goes. */
+  #uncastResult(lookup: Node): void {
+    const cast = onlyCast(lookup, this.#to);
+    const [result] = lookup.outputs;
+    if (cast === undefined) throw new Error(`the result of "${lookup.label}" is not cast`);
+    lookup.setOutput(0, cast.outputs[0]);
+    cast.setOutput(0, result);
+    lookup.graph.removeNodes(new Set([cast]));
   }
 
   #castResult(node: Node, type: FloatTypeCode): void {

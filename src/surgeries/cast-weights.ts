@@ -18,7 +18,7 @@ import { intAttribute } from '../model/attributes.ts';
 import { namesHeldElsewhere } from '../model/liveness.ts';
 import type { Model } from '../model/model.ts';
 import type { Tensor } from '../model/tensor.ts';
-import type { FileRange } from '../model/tensor-data.ts';
+import { type FileRange, rangeOf } from '../model/tensor-data.ts';
 import type { Value } from '../model/value.ts';
 import { isFloatType } from './blockwise.ts';
 import { type CastCandidate, CastRewrite, type Readers, readersOf } from './cast-rewrite.ts';
@@ -69,11 +69,14 @@ function obstacle(
 
 /** What is read of a tensor when the model is written, or the reason why it cannot be cast. */
 function castSource({ data }: Tensor): FileRange | string {
-  if (data.kind === 'range') return data;
+  const range = rangeOf(data);
+  if (range !== undefined) return range;
   if (data.kind === 'derived') {
     return `it is being made in this run (${data.derivation.kernel}); cast it in the next`;
   }
-  return data.kind === 'proto' ? 'it is kept in typed protobuf fields' : 'it is too small to gain';
+  return data.kind === 'proto'
+    ? 'it is kept in typed protobuf fields'
+    : 'its few bytes lie in the graph itself';
 }
 
 function share(count: number, total: number): string {

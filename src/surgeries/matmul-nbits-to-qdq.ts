@@ -142,7 +142,7 @@ class Tables {
     const known = this.made.find((one) => isSameTable(one.table, table));
     if (known !== undefined) return known;
     const { value } = table.codes;
-    const stem = value.name.replace(/_Q\d+$/, '');
+    const stem = value.name.replace(/_Q\d+(G\d+)?$/, '');
     let reason = '';
     for (const layout of this.#layouts) {
       const parts = partsOf(table, bits, layout);
