@@ -7,8 +7,10 @@ namespace lathe {
 
 namespace {
 
-// Columns whose merged codes wait in the first-level cache: eight lines of so many bytes.
-constexpr int64_t kLine = 512;
+// A block of merged codes waits in the first-level cache, from which each column is written a whole cache line at a
+// time: columns may be far apart, and often by a power of two.
+constexpr int64_t kTall = 64;
+constexpr int64_t kLine = 256;
 
 // The top bit of each element of a byte; wider elements have theirs in their last byte.
 uint8_t flipMask(uint32_t bits) { return bits == 2 ? 0xaa : bits == 4 ? 0x88 : 0x80; }
@@ -79,28 +81,30 @@ void transposePacked(bool flip, const uint8_t* src, int64_t rowStride, int64_t r
   // Code 2^(bits-1) in every slot, whichever sign the codes have.
   const uint8_t unused = static_cast<uint8_t>(flipMask(Bits) ^ mask);
   const int64_t bytes = (rows + kPer - 1) / kPer;
-  uint8_t lines[8][kLine];
+  uint8_t lines[kTall][kLine];
   for (int64_t first = 0; first < columns; first += kLine) {
     const int64_t width = columns - first < kLine ? columns - first : kLine;
-    for (int64_t byte = 0; byte < bytes; byte += 8) {
-      const int64_t height = bytes - byte < 8 ? bytes - byte : 8;
+    for (int64_t byte = 0; byte < bytes; byte += kTall) {
+      const int64_t height = bytes - byte < kTall ? bytes - byte : kTall;
       for (int64_t i = 0; i < height; i++) {
         const int64_t row = (byte + i) * kPer;
         const int64_t count = rows - row < kPer ? rows - row : kPer;
         mergeRows<Bits>(src + row * rowStride + first / kPer, rowStride, count, width, unused, lines[i]);
       }
-      int64_t column = 0;
-      if (height == 8) {
-        for (; column + 8 <= width; column += 8) {
+      uint8_t* const place = out + first * columnStride + byte;
+      const int64_t wholeColumns = width / 8 * 8;
+      const int64_t wholeBytes = height / 8 * 8;
+      for (int64_t column = 0; column < wholeColumns; column += 8) {
+        for (int64_t i = 0; i < wholeBytes; i += 8) {
           uint64_t block[8];
-          for (int i = 0; i < 8; i++) block[i] = loadWord(lines[i] + column);
+          for (int j = 0; j < 8; j++) block[j] = loadWord(lines[i + j] + column);
           transpose8(block);
-          for (int i = 0; i < 8; i++) storeWord(out + (first + column + i) * columnStride + byte, block[i] ^ maskWord);
+          for (int j = 0; j < 8; j++) storeWord(place + (column + j) * columnStride + i, block[j] ^ maskWord);
         }
       }
-      for (; column < width; column++) {
-        uint8_t* const to = out + (first + column) * columnStride + byte;
-        for (int64_t i = 0; i < height; i++) to[i] = lines[i][column] ^ mask;
+      for (int64_t column = 0; column < width; column++) {
+        uint8_t* const to = place + column * columnStride;
+        for (int64_t i = column < wholeColumns ? wholeBytes : 0; i < height; i++) to[i] = lines[i][column] ^ mask;
       }
     }
   }
