@@ -8,23 +8,27 @@ import type { Linear } from './linear.ts';
  * - `mixer-in` `mixer-out`: around linear attention
  * - `router`: chooses experts; `head`: makes the logits; `other`: none of these
  */
-export type LayerRole =
-  | 'q'
-  | 'k'
-  | 'v'
-  | 'kv'
-  | 'qk'
-  | 'qkv'
-  | 'o'
-  | 'gate'
-  | 'up'
-  | 'gate-up'
-  | 'down'
-  | 'mixer-in'
-  | 'mixer-out'
-  | 'router'
-  | 'head'
-  | 'other';
+export const LAYER_ROLES = [
+  'q',
+  'k',
+  'v',
+  'kv',
+  'qk',
+  'qkv',
+  'o',
+  'gate',
+  'up',
+  'gate-up',
+  'down',
+  'mixer-in',
+  'mixer-out',
+  'router',
+  'head',
+  'other',
+] as const;
+
+/** One of {@link LAYER_ROLES}. */
+export type LayerRole = (typeof LAYER_ROLES)[number];
 
 const ROLES: readonly (readonly [RegExp, LayerRole])[] = [
   [/\b(qkv_proj|c_attn|query_key_value|Wqkv|in_proj_qkv)\b/, 'qkv'],
