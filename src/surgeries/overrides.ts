@@ -86,28 +86,41 @@ export function overrides<O extends OptionTable>(
   };
 }
 
-/** Tells what the overrides make of a node's options, and which of them matched nothing. */
+/** Tells what the overrides make of a node's options, and which of them were for nothing. */
 export class NodeOverrides<O extends OptionTable> {
-  readonly #entries: readonly {
+  readonly #entries: {
+    readonly override: Override<O>;
     readonly nodes: NodeSelector;
-    readonly options: Partial<OptionValues<O>>;
+    isUsed: boolean;
   }[];
 
   /** Throws a UsageError for an unknown role. */
   constructor(model: Model, list: readonly Override<O>[]) {
-    this.#entries = list.map(({ selector, options }) => ({
-      nodes: new NodeSelector(model, [selector]),
-      options,
+    this.#entries = list.map((override) => ({
+      override,
+      nodes: new NodeSelector(model, [override.selector]),
+      isUsed: false,
     }));
   }
 
-  /** What all overrides that match `node` say together; the later one holds. */
-  of(node: Node): Partial<OptionValues<O>> {
-    const matching = this.#entries.filter(({ nodes }) => nodes.matches(node));
-    return Object.assign({}, ...matching.map(({ options }) => options)) as Partial<OptionValues<O>>;
+  /** What all overrides that match `node` say together; the later one holds. To be asked about every node. */
+  of(node: Node, isChosen: boolean): Partial<OptionValues<O>> {
+    const options = {};
+    for (const entry of this.#entries) {
+      if (!entry.nodes.matches(node)) continue;
+      entry.isUsed ||= isChosen;
+      Object.assign(options, entry.override.options);
+    }
+    return options;
   }
 
   warnings(): string[] {
-    return this.#entries.flatMap(({ nodes }) => nodes.warnings('set'));
+    return this.#entries.flatMap(({ override, nodes, isUsed }) => {
+      const unmatched = nodes.warnings('set');
+      if (isUsed || unmatched.length > 0 || !nodes.hasMatched) return unmatched;
+      return [
+        `set "${override.selector}" matches only nodes that are left out or quantized already`,
+      ];
+    });
   }
 }

@@ -80,8 +80,9 @@ export default defineSurgery({
       // All are asked about every node, so that what matches none is known.
       const isExcluded = exclude.matches(node);
       const isIncluded = include.matches(node) || include.isEmpty;
-      const chosen = { ...options, ...mixed.of(node), ...set.of(node) };
-      if (isExcluded || !isIncluded || linear.kind === 'quantized') continue;
+      const isChosen = isIncluded && !isExcluded && linear.kind !== 'quantized';
+      const chosen = { ...options, ...mixed.of(node), ...set.of(node, isChosen) };
+      if (!isChosen) continue;
       const decline = (reason: string) => declined.push({ node: node.label, reason });
       if (linear.kind === 'none') {
         if (!linear.isProduct) decline(linear.reason);

@@ -71,6 +71,11 @@ export class NodeSelector {
     return found;
   }
 
+  /** Whether any selector ever matched. */
+  get hasMatched(): boolean {
+    return this.#unmatched.size < this.#entries.length;
+  }
+
   /** Warnings for the globs that matched no node so far. A role may well be absent: a model need not have a head. */
   warnings(option: string): string[] {
     return [...this.#unmatched]

@@ -95,7 +95,11 @@ describe('options for some nodes', () => {
       exclude: ['any*', 'nothing'],
     });
     expect(changed).toEqual(['model/layers.0/mlp/up', 'model/layers.1/mlp/up']);
-    expect(warnings).toEqual(['exclude "nothing" matches no node', 'set "none" matches no node']);
+    expect(warnings).toEqual([
+      'exclude "nothing" matches no node',
+      'set "none" matches no node',
+      'set "any*" matches only nodes that are left out or quantized already',
+    ]);
   });
 
   it('refuse a role that does not exist', async () => {
