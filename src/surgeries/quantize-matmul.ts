@@ -1,11 +1,13 @@
 /**
  * Quantize the weights of MatMul and Gemm nodes to blocks: each becomes a MatMulNBits node.
  *
- * Works on every graph of the model. The weight may be stored [K, N] or, behind a Transpose or a Gemm with transB,
- * [N, K]; a bias stays where it is, a Gemm's own bias becomes an Add. A weight read by several nodes is quantized and
- * stored once. Nodes that cannot be rewritten are declined with the reason.
+ * Works on every graph of the model, bodies of functions included: their weights are Constant nodes and stay such. The
+ * weight may be stored [K, N] or, behind a Transpose or a Gemm with transB, [N, K], with dimensions of 1 before; a bias
+ * stays where it is, a Gemm's own bias becomes an Add. A weight read by several nodes is quantized and stored once for
+ * each way they want it. Nodes that cannot be rewritten are declined with the reason.
  */
 
+import { passedWeightReason } from '../anatomy/function-weights.ts';
 import { describeLinear, type FloatLinear } from '../anatomy/linear.ts';
 import { removeUnread } from '../model/liveness.ts';
 import type { Value } from '../model/value.ts';
@@ -29,9 +31,6 @@ const SMALLEST_K = 16;
 function obstacle(linear: FloatLinear): string | undefined {
   if (linear.k < SMALLEST_K)
     return `it has ${linear.k} inputs, fewer than one block of ${SMALLEST_K}`;
-  if (linear.node.graph.kind === 'function') {
-    return 'it is in the body of a function, which has no initializers of its own';
-  }
   return undefined;
 }
 
@@ -85,7 +84,8 @@ export default defineSurgery({
       if (!isChosen) continue;
       const decline = (reason: string) => declined.push({ node: node.label, reason });
       if (linear.kind === 'none') {
-        if (!linear.isProduct) decline(linear.reason);
+        const reason = linear.isProduct ? passedWeightReason(model, node) : linear.reason;
+        if (reason !== undefined) decline(reason);
         continue;
       }
       const weight = quantizableWeight(linear.weight);
@@ -102,7 +102,7 @@ export default defineSurgery({
       const { bits, n, k } = parameters;
       changes.push({ node: node.label, what: `${bits}-bit weight [${n}, ${k}]` });
       for (const warning of accuracyWarnings(bits, chosen.accuracyLevel)) accuracy.add(warning);
-      replaceByMatMulNBits(model, node, table, parameters, chosen);
+      replaceByMatMulNBits(model, linear, table, parameters, chosen);
     }
     removeUnread(model, weights);
     const warnings = [

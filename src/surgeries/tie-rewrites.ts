@@ -162,7 +162,7 @@ export async function tieToEmbedding(
   if (reason !== undefined) return { reason };
   const values = tableValues(work, table, 'blocks', linear.node);
   const unread = linear.node.inputs.slice(1);
-  replaceByMatMulNBits(work.model, linear.node, values, geometry(table), work.options);
+  replaceByMatMulNBits(work.model, linear, values, geometry(table), work.options);
   removeUnread(work.model, unread);
   const what = `reads the embedding's ${table.bits}-bit table`;
   return { what, warnings: accuracyWarnings(table.bits, work.options.accuracyLevel) };
@@ -220,6 +220,12 @@ export async function tieFloatCopies(
   const { model } = work;
   if (sameData(linear.weight.tensor.data, embedding.table.tensor.data)) {
     return { reason: TIED_ALREADY };
+  }
+  const { resultRank } = linear;
+  if (resultRank !== undefined) {
+    return {
+      reason: `the head gives its result ${resultRank} dimensions, which the table would not`,
+    };
   }
   const head = floatTable(linear.weight, linear);
   const table = floatTable(embedding.table, {

@@ -271,12 +271,97 @@ describe('is declined', () => {
     expect(changed).toEqual([]);
   });
 
+  it.each([
+    [
+      'a weight of three dimensions and an input of one',
+      'input x: fp32[64]\nweight W: fp32[1, 64, 64]\ny = MatMul(x, W)',
+      'its weight has 3 dimensions, its input 1',
+    ],
+    [
+      'a weight of three dimensions and an input of nobody knows how many',
+      'input x\nweight W: fp32[1, 64, 64]\ny = MatMul(x, W)',
+      'its weight has 3 dimensions, and how many its input has is not stated',
+    ],
+    [
+      'a Transpose of all three dimensions',
+      'input x: fp32[4, 64]\nweight V: fp32[64, 64, 1]\nW = Transpose(V)\ny = MatMul(x, W)',
+      'its right-hand side is not a constant',
+    ],
+  ])('%s', async (_, body, reason) => {
+    const { changed, declined } = await layers({}, `output y\n${body}`);
+    // A product whose right-hand side is computed is no layer to begin with.
+    expect(declined).toEqual(reason.startsWith('its right') ? [] : [reason]);
+    expect(changed).toEqual([]);
+  });
+
+  it('a weight that reaches a function from its callers', async () => {
+    const { declined } = await layers(
+      {},
+      `
+input x: fp32[64, 64]
+output y
+weight A: fp32[64, 64] = random(1)
+weight B: fp32[64, 64] = random(2)
+a = local.Linear(x, A)
+y = local.Linear(a, B)
+function local.Linear(h, w) -> r
+  t = Transpose(w)
+  r = MatMul(h, t)`,
+    );
+    expect(declined).toEqual([
+      'its weight is the input "w" of the function Linear, which 2 of its callers give',
+    ]);
+  });
+
   it('in silence, a product of two activations', async () => {
     const { declined } = await layers(
       {},
       'input x: fp32[64, 64]\noutput y\nz = Neg(x)\ny = MatMul(x, z)',
     );
     expect(declined).toEqual([]);
+  });
+});
+
+describe('in the body of a function', () => {
+  const LAYER = `
+input x: fp32[4, 64]
+output y: fp32[4, 64]
+y = local.Layer(x)
+function local.Layer(h) -> r
+  const W: fp32[64, 64] = random(2)
+  r = MatMul(h, W) @up
+`;
+
+  it('imports the operator set there too', async () => {
+    const run = await runText(scratch(), LAYER, ['quantize-matmul'], {
+      edit: ({ functions }) => {
+        for (const body of functions ?? []) {
+          body.opsetImport = body.opsetImport?.filter(({ domain }) => domain === '') ?? [];
+        }
+      },
+    });
+    await expectClose(run, 0.12);
+  });
+
+  it('is stored once for each way its readers want it', async () => {
+    const text = LAYER.replace(
+      '  r = MatMul(h, W) @up',
+      '  u = MatMul(h, W) @up\n  r = MatMul(u, W) @down',
+    );
+    const both = await runText(scratch(), text, [['quantize-matmul', { set: 'down=bits:8' }]]);
+    expect(both.printed).toContain('const W_Q4: uint8[64, 2, 16]');
+    expect(both.printed).toContain('const W_Q8: uint8[64, 2, 32]');
+    await expectClose(both, 0.15);
+  });
+});
+
+describe('in a model older than initializers of their own', () => {
+  it('a Constant node becomes Constant nodes', async () => {
+    const text =
+      'ir 3\nopset 8\nopset com.microsoft 1\ninput x: fp32[4, 64]\noutput y: fp32[4, 64]\nconst W: fp32[64, 64]\ny = MatMul(x, W)';
+    const run = await runText(scratch(), text, ['quantize-matmul']);
+    expect(run.printed).toContain('const W_Q4: uint8[64, 2, 16]');
+    await expectClose(run, 0.12);
   });
 });
 
