@@ -31,6 +31,7 @@ export interface WriteFlags {
 const RECIPES = `Recipes:
   q4 (default)    4-bit body, 8-bit embedding and head, stored once where tied
   q4-small        4 bits everywhere, stored once where tied
+  q4-mixed        q4 with 8 bits for value and down projections of sensitive layers too
   q8              8 bits everywhere, stored once where tied
   int8-embedding  8-bit embedding and head only, stored once where tied`;
 
