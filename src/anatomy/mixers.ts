@@ -63,14 +63,15 @@ const SCORE_STEPS = 12;
 
 /** The product of queries and keys that a Softmax is over, looking through scale, mask, soft-cap and shape. */
 function scoresBefore(model: Model, softmax: Node): Node | undefined {
-  let pending = softmax.inputs.slice(0, 1);
-  for (let step = 0; step < SCORE_STEPS && pending.length > 0; step++) {
-    const next: (Value | undefined)[] = [];
+  let pending = new Set(softmax.inputs.slice(0, 1));
+  for (let step = 0; step < SCORE_STEPS && pending.size > 0; step++) {
+    const next = new Set<Value | undefined>();
     for (const value of pending) {
       const node = value?.producer;
       if (node === undefined) continue;
       if (isProduct(model, node)) return node;
-      if (describeLinear(model, node) === undefined) next.push(...dataInputs(model, node));
+      if (describeLinear(model, node) !== undefined) continue;
+      for (const input of dataInputs(model, node)) next.add(input);
     }
     pending = next;
   }

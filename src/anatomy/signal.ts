@@ -57,8 +57,8 @@ function merge(signals: readonly Signal[], isBent: boolean): Signal {
     sources: isCrowded ? NOTHING.sources : sources,
     isMixed: isCrowded || signals.some((signal) => signal.isMixed),
     mixer: signals.find((signal) => signal.mixer !== undefined)?.mixer,
-    depth: Math.max(...signals.map((signal) => signal.depth)),
-    latest: Math.max(...signals.map((signal) => signal.latest)),
+    depth: signals.reduce((most, signal) => Math.max(most, signal.depth), 0),
+    latest: signals.reduce((most, signal) => Math.max(most, signal.latest), -1),
   };
 }
 
