@@ -61,7 +61,7 @@ export default defineSurgery({
       default: 'none',
       help: '8 bits for some: the head; and value and down projections, or layers with linear attention',
     }),
-    set: overrides(nodeOptions, { help: 'other options for the nodes that match' }),
+    set: overrides(nodeOptions, { help: 'other options for the nodes that match, such as @down=bits:8,blockSize:64' }),
   },
   apply(model, options) {
     const include = new NodeSelector(model, options.include);
