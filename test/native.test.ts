@@ -241,6 +241,7 @@ if (addon) {
         scratchBytes: 64,
         threads: 1,
         mapped: false,
+        flushes: false,
         isa: 'plain',
         ...change,
       };

@@ -88,7 +88,7 @@ export function findEmbedding(
 ): Embedding | undefined {
   let best: { readonly rank: readonly number[]; readonly embedding: Embedding } | undefined;
   for (const graph of model.graphs()) {
-    if (graph.isInFunction) continue;
+    if (graph.function !== undefined) continue;
     for (const node of graph.nodesOf('Gather', 'GatherBlockQuantized')) {
       const ids = idsInput(node.inputs[1]);
       if (ids === undefined || NOT_TOKENS.test(ids.name)) continue;

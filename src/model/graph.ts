@@ -90,14 +90,6 @@ export class Graph {
     return inputs + constants + sparse + tape.outputTotal(records);
   }
 
-  /** True for the body of a function and the graphs within: they have no initializers. */
-  get isInFunction(): boolean {
-    for (let scope: Graph | undefined = this; scope !== undefined; scope = scope.parent) {
-      if (scope.kind === 'function') return true;
-    }
-    return false;
-  }
-
   #makeValue(name: string, kind: DeclaredKind, index: number): Value {
     const value = new Value(this, name);
     if (kind === Declared.INPUT) value.isGraphInput = true;
@@ -191,6 +183,12 @@ export class Graph {
 
   get name(): string {
     return this.proto.name ?? '';
+  }
+
+  /** The function that this is the body of, or a graph in the body of. */
+  get function(): onnx.IFunctionProto | undefined {
+    if (this.kind === 'function') return this.proto as onnx.IFunctionProto;
+    return this.parent?.function;
   }
 
   /** Types and shapes as the file states them. */

@@ -143,8 +143,9 @@ export default defineSurgery({
     for (const { value, tensor } of floatInitializers(model, to, options.minSize)) {
       if (!isFloatType(tensor.dtype)) continue;
       if (value.consumers.some(({ opType }) => QUANTIZED.has(opType))) continue;
-      if (!include.isEmpty && !include.matchesValue(value)) continue;
-      if (exclude.matchesValue(value)) continue;
+      // Both are asked about every weight, so that what matches none is known.
+      const isExcluded = exclude.matchesValue(value);
+      if (isExcluded || !(include.matchesValue(value) || include.isEmpty)) continue;
       const readers = readersOf(value, to);
       const source = castSource(tensor);
       const reason = nameHolder(value, held) ?? obstacle(value, tensor.dtype, to, readers);

@@ -13,6 +13,7 @@ import { dtypeLabel } from '../dtypes.ts';
 import { removeUnread } from '../model/liveness.ts';
 import type { Model } from '../model/model.ts';
 import type { Node } from '../model/node.ts';
+import { onnxOpset } from '../model/opset.ts';
 import type { FileRange } from '../model/tensor-data.ts';
 import type { Value } from '../model/value.ts';
 import { isFloatType, type QuantizedValues } from './blockwise.ts';
@@ -42,13 +43,10 @@ function isKnown(bits: number): bits is Bits {
 
 function obstacle(model: Model, node: Node, table: QuantizedTable, bits: Bits): string | undefined {
   const { blockSize, k } = table;
-  if (node.graph.isInFunction) {
-    return 'it is in the body of a function, which has no initializers of its own';
-  }
   const { opset, ir } = NEEDED[bits];
-  const imported = model.opsetVersion('') ?? 0;
+  const imported = onnxOpset(model, node.graph);
   if (imported < opset) {
-    return `DequantizeLinear has blocks of ${bits}-bit codes from operator set ${opset} on, the model imports ${imported}`;
+    return `DequantizeLinear has blocks of ${bits}-bit codes from operator set ${opset} on, here it is ${imported}`;
   }
   if (model.irVersion < ir) {
     return `${dtypeLabel(codeType(bits, false))} came with IR version ${ir}, the model has ${model.irVersion}; set-ir-version raises it`;
@@ -200,8 +198,9 @@ export default defineSurgery({
     const read = new Set<Value | undefined>();
     for (const node of [...model.nodesOf('MatMulNBits')]) {
       if (!node.is('MatMulNBits', 'com.microsoft')) continue;
-      if (!include.isEmpty && !include.matches(node)) continue;
-      if (exclude.matches(node)) continue;
+      // Both are asked about every node, so that what matches none is known.
+      const isExcluded = exclude.matches(node);
+      if (isExcluded || !(include.matches(node) || include.isEmpty)) continue;
       const { label } = node;
       const decline = (reason: string) => declined.push({ node: label, reason });
       const table = quantizedMatMul(model, node);

@@ -22,16 +22,7 @@ import { type RelaidPart, relaidValues } from './relaid-tensor.ts';
 import { NodeSelector } from './selectors.ts';
 import { type Change, type Decline, defineSurgery } from './surgery.ts';
 
-function obstacle({
-  node,
-  bits,
-  blockSize,
-  isSigned,
-  ...weight
-}: BlockedWeight): string | undefined {
-  if (node.graph.isInFunction) {
-    return 'it is in the body of a function, which has no initializers of its own';
-  }
+function obstacle({ bits, blockSize, isSigned, ...weight }: BlockedWeight): string | undefined {
   if (!BLOCK_SIZES.some((size) => size === blockSize)) {
     return `it has blocks of ${blockSize}; ONNX Runtime takes ${BLOCK_SIZES.join(', ')}`;
   }
@@ -130,8 +121,9 @@ export default defineSurgery({
     for (const node of [...model.nodesOf('MatMul', 'Gemm')]) {
       const weight = describeBlocked(model, node);
       if (weight === undefined) continue;
-      if (!include.isEmpty && !include.matches(node)) continue;
-      if (exclude.matches(node)) continue;
+      // Both are asked about every node, so that what matches none is known.
+      const isExcluded = exclude.matches(node);
+      if (isExcluded || !(include.matches(node) || include.isEmpty)) continue;
       const reason = weight.kind === 'none' ? weight.reason : obstacle(weight);
       if (weight.kind === 'none' || reason !== undefined) {
         declined.push({ node: node.label, reason: reason ?? '' });
@@ -149,7 +141,7 @@ export default defineSurgery({
       for (const warning of accuracyWarnings(bits, options.accuracyLevel)) warnings.add(warning);
       read.add(node.inputs[1]);
       const stem = node.name.replace(/_matmul_Q\d+$/, '');
-      replaceByMatMulNBits(model, node, values, weight, { ...options, stem });
+      replaceByMatMulNBits(model, weight, values, weight, { ...options, stem });
     }
     removeUnread(model, read);
     return {

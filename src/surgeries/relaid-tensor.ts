@@ -88,7 +88,7 @@ export interface RelaidPart {
 }
 
 /**
- * Creates initializers for codes, scales and, if there is a third part, zero points, beside the old `codes`; their
+ * Creates constants for codes, scales and, if there is a third part, zero points, beside the old `codes`; their
  * names are `stem` and the suffixes. All or none: returns the reason when one of them cannot be made.
  */
 export function relaidValues(
@@ -104,10 +104,7 @@ export function relaidValues(
     tensors.push(tensor);
   }
   const [first, second, zeroPoints] = tensors.map((tensor, index) =>
-    codes.graph.createInitializer(
-      model.names.claim(`${stem}${parts[index]?.suffix ?? ''}`),
-      tensor,
-    ),
+    model.createConstant(model.names.claim(`${stem}${parts[index]?.suffix ?? ''}`), tensor, codes),
   );
   if (first === undefined || second === undefined) throw new Error('a table without codes');
   return { codes: first, scales: second, zeroPoints };

@@ -55,7 +55,7 @@ async function run(
   if (addon === undefined || machine === 'typescript') {
     return (await runProgram(program, { executor: 'typescript', io })).folds;
   }
-  const control = { threads, mapped: io === 'mmap', isa: machine };
+  const control = { threads, mapped: io === 'mmap', isa: machine, flushes: true };
   const done = await runNative(addon, program, {
     ...control,
     signal: undefined,

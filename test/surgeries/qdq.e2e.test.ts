@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openModel } from '../../src/external-data/open-model.ts';
+import type { onnx } from '../../src/proto/onnx.js';
 import { cli } from '../support/cli.ts';
 import { expectClose } from '../support/compare-runs.ts';
 import { type WriteModelOptions, writeModel } from '../support/model-builder.ts';
@@ -41,7 +42,7 @@ describe('matmul-nbits-to-qdq declines', () => {
 
   it('operator sets and IR versions that lack blocks or types', async () => {
     expect(await reasons(product((text) => text.replace('opset 21', 'opset 20')))).toEqual([
-      'DequantizeLinear has blocks of 4-bit codes from operator set 21 on, the model imports 20',
+      'DequantizeLinear has blocks of 4-bit codes from operator set 21 on, here it is 20',
     ]);
     expect(await reasons(product((text) => text.replace('ir 10', 'ir 9')))).toEqual([
       'uint4 came with IR version 10, the model has 9; set-ir-version raises it',
@@ -53,7 +54,7 @@ describe('matmul-nbits-to-qdq declines', () => {
         .replace(/weight Z.*/, 'weight Z: uint8[64, 1] = noise(1)'),
     );
     expect(await reasons(two)).toEqual([
-      'DequantizeLinear has blocks of 2-bit codes from operator set 25 on, the model imports 21',
+      'DequantizeLinear has blocks of 2-bit codes from operator set 25 on, here it is 21',
     ]);
   });
 
@@ -90,7 +91,7 @@ describe('matmul-nbits-to-qdq declines', () => {
     await expectClose(await run(oddBlocks, 'matmul-nbits-to-qdq'), 0.02);
   });
 
-  it('what is kept in typed fields, and nodes in functions', async () => {
+  it('what is kept in typed fields', async () => {
     const typed = await reasons(
       product(),
       {},
@@ -102,21 +103,6 @@ describe('matmul-nbits-to-qdq declines', () => {
       },
     );
     expect(typed).toEqual(['its zero points: kept in typed protobuf fields']);
-    const inFunction = `
-input x: fp32[4, 64]
-output y
-y = local.Layer(x)
-function local.Layer(x) -> y
-  const q: uint8[64, 2, 16] = noise(1)
-  const s: fp32[64, 2] = random(2)
-  y = com.microsoft.MatMulNBits(x, q, s) @inner {K: 64, N: 64, bits: 4, block_size: 32}
-`;
-    const addImport: WriteModelOptions['edit'] = (proto) => {
-      proto.functions?.[0]?.opsetImport?.push({ domain: 'com.microsoft', version: 1 });
-    };
-    expect(await reasons(inFunction, {}, { edit: addImport })).toEqual([
-      'it is in the body of a function, which has no initializers of its own',
-    ]);
   });
 });
 
@@ -204,6 +190,39 @@ v = MatMul(W, d)
 y = MatMul(x, v)
 `;
     expect(await reasons(text)).toEqual([]);
+  });
+});
+
+describe('in the body of a function', () => {
+  const text = `
+input x: fp32[4, 64]
+output y
+y = local.Layer(x)
+function local.Layer(x) -> y
+  const q_Q4: uint8[64, 2, 16] = noise(1)
+  const s: fp32[64, 2] = random(2)
+  y = com.microsoft.MatMulNBits(x, q_Q4, s) @inner {K: 64, N: 64, bits: 4, block_size: 32}
+`;
+  const importTo = (version: number) => (proto: onnx.IModelProto) => {
+    const imports = proto.functions?.[0]?.opsetImport ?? [];
+    imports.push({ domain: 'com.microsoft', version: 1 });
+    for (const entry of imports) if (!entry.domain) entry.version = version;
+  };
+
+  it('its constants are turned, there and back', async () => {
+    const there = await run(text, 'matmul-nbits-to-qdq', { edit: importTo(21) });
+    expect(there.printed).toContain('const q_DQ_Q4: int4[64, 64]');
+    await expectClose(there, 0.02);
+    const back = await runSteps(there.output, scratch('function'), ['qdq-to-matmul-nbits']);
+    expect(back.printed).toContain('const q_Q4: uint8[64, 2, 16]');
+    await expectClose(back, 0.02);
+  });
+
+  it('its own operator set counts', async () => {
+    const { declined } = await run(text, 'matmul-nbits-to-qdq', { edit: importTo(20) });
+    expect(declined).toEqual([
+      'DequantizeLinear has blocks of 4-bit codes from operator set 21 on, here it is 20',
+    ]);
   });
 });
 
