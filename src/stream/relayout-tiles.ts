@@ -18,6 +18,10 @@ type Bits = RelayoutParameters['bits'];
 // Rows whose codes of two bits fill eight bytes of a column, and a multiple of it.
 const UNIT = 64;
 
+// The rows of a table of 262,144 tokens are columns of 128 KiB: what is read of a source row at a time should be worth
+// a call of the system, as far as the budget goes.
+const LEAST_SEGMENT = 512;
+
 /** Elements of a column as tiles count them: those of one byte, or one wider element. */
 export function columnElements(bits: Bits): number {
   return bits < 8 ? 8 / bits : 1;
@@ -70,6 +74,7 @@ export function layRelayoutTransposed(
       elementBytes,
       unit: UNIT,
       slotBytesPerChannel: perColumn * row,
+      leastChannels: LEAST_SEGMENT / elementBytes,
       extraBytesPerChannel: () => 0,
     },
     layout.budget,
