@@ -149,10 +149,14 @@ inline Ints maxKeys(Ints a, Ints b) {
 inline Ints upperKeys(Ints x) { return x >> 16; }
 // Stores the lower 16 bits of each lane.
 inline void storeLower(uint8_t* to, Ints x) {
-  for (int lane = 0; lane < kLanes; lane++) {
-    const uint16_t lower = static_cast<uint16_t>(x[lane]);
-    __builtin_memcpy(to + lane * 2, &lower, 2);
-  }
+#if defined(__SSE2__)
+  const __m128i lower = reinterpret_cast<__m128i>(x << 16 >> 16);
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packs_epi32(lower, lower));
+#else
+  typedef int16_t Lower __attribute__((vector_size(8)));
+  const Lower lower = __builtin_convertvector(x, Lower);
+  __builtin_memcpy(to, &lower, sizeof lower);
+#endif
 }
 // The half register at `from`, in both halves.
 inline Ints loadTwice(const uint8_t* from) {
@@ -178,17 +182,17 @@ inline Floats load(const uint8_t* from) {
   } else {
 #if defined(__SSE2__)
     const __m128i packed = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
-    const Ints x = reinterpret_cast<Ints>(_mm_unpacklo_epi16(packed, _mm_setzero_si128()));
+    const Ints x = reinterpret_cast<Ints>(_mm_unpacklo_epi16(_mm_setzero_si128(), packed));
 #else
-    uint16_t halves[4];
-    __builtin_memcpy(halves, from, sizeof halves);
-    const Ints x = {halves[0], halves[1], halves[2], halves[3]};
+    typedef uint16_t Halves __attribute__((vector_size(8)));
+    Halves halves;
+    __builtin_memcpy(&halves, from, sizeof halves);
+    const Ints x = __builtin_convertvector(halves, Ints) << 16;
 #endif
-    if constexpr (kType == FloatType::kBFloat16) return fromBits(x << 16);
-    // Exponent and fraction moved into place, then the exponent's bias corrected by 2^(127 - 15); subnormals come out
-    // normalised by the same multiplication.
-    const Floats magnitude = fromBits((x & broadcastInt(0x7fff)) << 13) * broadcast(0x1p112f);
-    return fromBits(bitsOf(magnitude) | ((x & broadcastInt(0x8000)) << 16));
+    if constexpr (kType == FloatType::kBFloat16) return fromBits(x);
+    // Exponent and fraction moved into place, the sign kept where it is; then the exponent's bias corrected by
+    // 2^(127 - 15). Subnormals come out normalised by the same multiplication.
+    return fromBits((x >> 3) & broadcastInt(static_cast<int32_t>(0x8fffffff))) * broadcast(0x1p112f);
   }
 }
 
@@ -199,26 +203,18 @@ inline Floats storeScales(uint8_t* to, Floats x) {
     storeFloats(reinterpret_cast<float*>(to), x);
     return x;
   }
-  for (int lane = 0; lane < kLanes; lane++) {
-    const uint32_t bits = static_cast<uint32_t>(bitsOf(x)[lane]);
-    uint32_t half;
-    if constexpr (kType == FloatType::kBFloat16) {
-      half = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-    } else {
-      const uint32_t magnitude = bits & 0x7fffffff;
-      if (magnitude >= 0x477ff000) {  // 65520 and above
-        half = 0x7c00;
-      } else if (magnitude >= 0x38800000) {  // 2^-14 and above: normal
-        half = (magnitude - 0x38000000 + 0xfff + ((magnitude >> 13) & 1)) >> 13;
-      } else {
-        // Adding 0.5 leaves the multiple of 2^-24 in the low bits, rounded to nearest even by the addition.
-        const Floats sum = fromBits(broadcastInt(static_cast<int32_t>(magnitude))) + broadcast(0.5f);
-        half = static_cast<uint32_t>(bitsOf(sum)[0]) - 0x3f000000;
-      }
-      half |= (bits >> 16) & 0x8000;
-    }
-    const uint16_t stored = static_cast<uint16_t>(half);
-    __builtin_memcpy(to + lane * 2, &stored, 2);
+  const Ints bits = bitsOf(x);
+  const Ints one = broadcastInt(1);
+  if constexpr (kType == FloatType::kBFloat16) {
+    storeLower(to, (bits + broadcastInt(0x7fff) + ((bits >> 16) & one)) >> 16);
+  } else {
+    const Ints magnitude = bits & broadcastInt(0x7fffffff);
+    const Ints normal = (magnitude + broadcastInt(0xfff - 0x38000000) + ((magnitude >> 13) & one)) >> 13;
+    // Adding 0.5 leaves the multiple of 2^-24 in the low bits, rounded to nearest even by the addition.
+    const Ints subnormal = bitsOf(fromBits(magnitude) + broadcast(0.5f)) - broadcastInt(0x3f000000);
+    const Ints finite = selectInts(magnitude >= broadcastInt(0x38800000), normal, subnormal);  // from 2^-14
+    const Ints half = selectInts(magnitude >= broadcastInt(0x477ff000), broadcastInt(0x7c00), finite);  // from 65520
+    storeLower(to, half | ((bits >> 16) & broadcastInt(0x8000)));
   }
   return load<kType>(to);
 }
