@@ -297,10 +297,10 @@ bool Run::start(int threads, std::function<void()> onFinished) {
     slots_.emplace_back(byteLength);
     if (slots_.back().data() == nullptr) return false;
   }
-  for (int i = 0; i < threads; i++) {
-    scratch_.emplace_back(program_.scratchBytes);
-    if (scratch_.back().data() == nullptr) return false;
-  }
+  // One piece for all threads, large enough for large pages: a strip is a few hundred rows, each on pages of its own.
+  const int64_t scratchBytes = alignUp(program_.scratchBytes);
+  scratch_.emplace_back(scratchBytes * threads);
+  if (scratch_.back().data() == nullptr) return false;
   for (const Job& job : program_.jobs) {
     if (job.kernel == KernelId::kTieGate || job.kernel == KernelId::kCompare) {
       folds_.assign(program_.tileCount * kFoldFields, 0);
@@ -310,10 +310,10 @@ bool Run::start(int threads, std::function<void()> onFinished) {
   onFinished_ = std::move(onFinished);
   // One count more than there are threads, held here: the last of them must not finish while others start.
   working_ = 1;
-  for (const WorkingMemory& scratch : scratch_) {
+  for (int i = 0; i < threads; i++) {
     working_++;
     try {
-      threads_.emplace_back(&Run::work, this, scratch.data());
+      threads_.emplace_back(&Run::work, this, scratch_.front().data() + i * scratchBytes);
     } catch (const std::system_error&) {
       working_--;  // fewer threads do the same work
     }

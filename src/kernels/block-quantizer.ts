@@ -6,7 +6,7 @@
  */
 
 import { FitSearch } from './fit-search.ts';
-import { floatToBfloat16, floatToHalf, patternTable } from './float-types.ts';
+import { floatToBfloat16, floatToHalf, patternTable, quantizableLimit } from './float-types.ts';
 import { encodeHalves, extremesOfHalves } from './half-blocks.ts';
 import type { QuantizeParameters } from './kernel.ts';
 
@@ -43,11 +43,11 @@ interface Extremes {
   high: number;
 }
 
-/** Extremes of the first `count` values; which of +0 and -0 is left open. False when a value is not finite. */
+/** Extremes of the first `count` values; which of +0 and -0 is left open. False when one is NaN. */
 function findExtremes(values: Float32Array, count: number, into: Extremes): boolean {
   let low = values[0] as number;
   let high = low;
-  // In binary64 a block of finite binary32 numbers cannot overflow; NaN or infinity stay in the sum.
+  // In binary64 a block of finite binary32 numbers cannot overflow; NaN stays in the sum.
   let sum = 0;
   for (let i = 0; i < count; i++) {
     const value = values[i] as number;
@@ -57,7 +57,7 @@ function findExtremes(values: Float32Array, count: number, into: Extremes): bool
   }
   into.low = low;
   into.high = high;
-  return Number.isFinite(sum);
+  return !Number.isNaN(sum);
 }
 
 /** Quantizes blocks of one format to one target. */
@@ -70,9 +70,10 @@ export class BlockQuantizer {
   readonly #middle: number;
   readonly #scales: DataView;
   readonly #extremes: Extremes = { low: 0, high: 0 };
-  readonly #coder: { reciprocal: number; zeroPoint: number; readonly top: number };
+  readonly #coder = { reciprocal: 0.5, zeroPoint: 0.5 };
   /** What the patterns of a 16-bit type mean; empty for fp32. */
   readonly #table: Float32Array;
+  readonly #limit: number;
 
   constructor(format: BlockFormat, target: QuantizeTarget) {
     this.#format = format;
@@ -81,23 +82,23 @@ export class BlockQuantizer {
     this.#blob = (format.blockSize * format.bits) / 8;
     this.#top = 2 ** format.bits - 1;
     this.#middle = 2 ** (format.bits - 1);
-    this.#coder = { reciprocal: 0.5, zeroPoint: 0.5, top: this.#top };
     this.#table = format.type === 1 ? new Float32Array(0) : patternTable(format.type);
+    this.#limit = quantizableLimit(format.type);
     const { scales } = target;
     this.#scales = new DataView(scales.buffer, scales.byteOffset, scales.byteLength);
   }
 
-  /** Quantizes the first `count` of `values`. False when one of them is not finite. */
+  /** Quantizes the first `count` of `values`. False when one of them cannot be: NaN, infinity, too large. */
   quantize(values: Float32Array, count: number, channel: number, block: number): boolean {
-    if (!findExtremes(values, count, this.#extremes)) return false;
+    if (!findExtremes(values, count, this.#extremes) || !this.#isInRange()) return false;
     this.#choose(values[0] as number, channel, block, values, count);
     this.#encode(values, count, channel, block);
     return true;
   }
 
   /**
-   * Quantizes `count` elements of a 16-bit type that lie `pitch` apart, without a search. False when one of them is not
-   * finite. The codes are those of `quantize`.
+   * Quantizes `count` elements of a 16-bit type that lie `pitch` apart, without a search. False when one of them
+   * cannot be quantized. The codes are those of `quantize`.
    * @param elements bit patterns
    */
   quantizeHalves(
@@ -112,9 +113,9 @@ export class BlockQuantizer {
     const patterns = extremesOfHalves(elements, first, pitch, count);
     const low = table[patterns & 0xffff] as number;
     const high = table[patterns >>> 16] as number;
-    if (!(Number.isFinite(low) && Number.isFinite(high))) return false;
     this.#extremes.low = low;
     this.#extremes.high = high;
+    if (!this.#isInRange()) return false;
     this.#choose(table[(elements[first] as number) & 0xffff] as number, channel, block);
     if (!Number.isFinite(this.#coder.reciprocal)) {
       const values = Float32Array.from(
@@ -130,6 +131,11 @@ export class BlockQuantizer {
     const end = encodeHalves(elements, table, first, pitch, count, bits, coder, codes, start);
     if (end < start + this.#blob) codes.fill(0, end, start + this.#blob);
     return true;
+  }
+
+  #isInRange(): boolean {
+    const { low, high } = this.#extremes;
+    return low > -this.#limit && high < this.#limit;
   }
 
   /** Chooses and stores scale and zero point from the extremes, or by a search where `values` are given. */
@@ -172,7 +178,8 @@ export class BlockQuantizer {
 
   /** Codes, low bits first; slots without an element hold 0. One loop for each width: they are most of the work. */
   #encode(values: Float32Array, count: number, channel: number, block: number): void {
-    const { reciprocal, zeroPoint, top } = this.#coder;
+    const { reciprocal, zeroPoint } = this.#coder;
+    const top = this.#top;
     const { bits, blockSize } = this.#format;
     const { codes } = this.#target;
     const first = channel * this.#target.codesStride + block * this.#blob;

@@ -1,13 +1,13 @@
 /** Quantizes tiles of weights, rows or columns; the native kernels give the same bytes. Pure. */
 
 import { type BlockFormat, BlockQuantizer, type QuantizeTarget } from './block-quantizer.ts';
-import { floatElements, patternTable } from './float-types.ts';
+import { floatElements, patternTable, quantizableLimit } from './float-types.ts';
 import { quantizedChannel } from './kernel.ts';
 
 /**
  * Quantizes `channels` contiguous rows of `format.k` elements ([N, K] layout). Every byte of their codes, scales and
  * zero points is written.
- * @returns -1, or the index of the first NaN or infinity among the elements of `source`; outputs are then unspecified
+ * @returns -1, or the index of the first that cannot be quantized (quantizableLimit) among the elements of `source`; outputs are then unspecified
  */
 export function quantizeRows(
   format: BlockFormat,
@@ -44,7 +44,7 @@ export function quantizeRows(
 /**
  * Quantizes a strip of `rows` rows (indices along k) of `columns` channels, rows `rowStride` bytes apart ([K, N]
  * layout). The strip begins at a block whose zero point begins a byte; `target` points at its first block of each channel.
- * @returns -1, or row * columns + column of the first NaN or infinity in row order; outputs are then unspecified
+ * @returns -1, or row * columns + column of the first element that cannot be quantized in row order; outputs are then unspecified
  */
 export function quantizeColumns(
   format: BlockFormat,
@@ -117,10 +117,12 @@ function firstNonFinite(
   pitch: number,
 ): number {
   const table = type === 1 ? undefined : patternTable(type);
+  const limit = quantizableLimit(type);
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
       const element = elements[row * pitch + column] as number;
-      if (!Number.isFinite(table === undefined ? element : table[element])) {
+      const value = table === undefined ? element : (table[element] as number);
+      if (!(Math.abs(value) < limit)) {
         return row * columns + column;
       }
     }

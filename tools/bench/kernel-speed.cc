@@ -1,7 +1,7 @@
 // How fast the quantizers are on one core, in memory: no files, no threads, tiles of the size the executor makes.
-// Prints one line per case: instruction set, method, bits, element type, layout, block size, symmetric or not, and the
-// fastest and median rate in bytes of input per second of this thread's processor time. tools/bench/kernels.mjs compiles
-// and runs it.
+// Prints one line per case: instruction set, method, bits, element type, layout, block size, symmetric or not, and for
+// each slice of time the rate in bytes of input per second of this thread's processor time. tools/bench/kernels.mjs
+// compiles and runs it.
 //
 //   kernel-speed SLICES MILLISECONDS [WORD...]    only cases whose line has each word
 #include <sys/mman.h>
@@ -143,9 +143,9 @@ void measure(const Case& c, int slices, double seconds, const Buffers& buffers) 
     } while (elapsed < seconds);
     rates.push_back(bytes / elapsed);
   }
-  std::sort(rates.begin(), rates.end());
-  std::printf("%s %.3e %.3e\n", lineOf(c).c_str(), rates.back(), rates[rates.size() / 2]);
-  std::fflush(stdout);
+  std::printf("%s:", lineOf(c).c_str());
+  for (const double rate : rates) std::printf(" %.3e", rate);
+  std::printf("\n");
 }
 
 bool wanted(const Case& c, char** words, int count) {
