@@ -61,7 +61,9 @@ export default defineSurgery({
       default: 'none',
       help: '8 bits for some: the head; and value and down projections, or layers with linear attention',
     }),
-    set: overrides(nodeOptions, { help: 'other options for the nodes that match, such as @down=bits:8,blockSize:64' }),
+    set: overrides(nodeOptions, {
+      help: 'other options for the nodes that match, such as @down=bits:8,blockSize:64',
+    }),
   },
   apply(model, options) {
     const include = new NodeSelector(model, options.include);
@@ -96,7 +98,7 @@ export default defineSurgery({
       }
       const parameters = quantizeParameters(weight, linear, chosen);
       const { source } = linear.weight;
-      const table = tables.table({ source, range: weight.range }, parameters, node);
+      const table = tables.table({ source, range: weight.range }, parameters);
       const [, input] = node.inputs;
       if (input !== undefined) weights.add(input);
       const { bits, n, k } = parameters;
@@ -110,7 +112,6 @@ export default defineSurgery({
       ...exclude.warnings('exclude'),
       ...mixed.warnings,
       ...set.warnings(),
-      ...tables.warnings(),
       ...accuracy,
     ];
     return { changes, declined, warnings, quantized: tables.sources };
