@@ -11,7 +11,7 @@ import { cutPanels, stripsOf } from './panels.ts';
 import type { OutputPlace, UnorderedTile } from './program.ts';
 import type { ProgramLayout } from './program-layout.ts';
 import { rowTiles } from './row-tiles.ts';
-import { drainSlot, slotParts } from './slot-parts.ts';
+import { drainStrips, slotParts } from './slot-parts.ts';
 
 type Bits = RelayoutParameters['bits'];
 
@@ -52,7 +52,7 @@ export function layRelayoutFlat(
   }
 }
 
-/** Strips of a panel of columns meet in a slot, row by row of the result, which is written when it is complete. */
+/** Strips of a panel of columns meet in a slot, each in a run of its own; what they make together is written then. */
 export function layRelayoutTransposed(
   layout: ProgramLayout,
   index: number,
@@ -89,7 +89,9 @@ export function layRelayoutTransposed(
       const fill = function* (): Generator<UnorderedTile> {
         for (const strip of stripsOf(cut, rows, firstChannel, channels)) {
           const inPanel = (strip.firstChannel - firstChannel) * perColumn;
-          const byteOffset = inPanel * row + packedByteLength(bits, strip.firstElement);
+          const byteOffset =
+            count * packedByteLength(bits, strip.firstElement) +
+            inPanel * packedByteLength(bits, strip.elements);
           yield {
             job: index,
             ...strip,
@@ -98,7 +100,9 @@ export function layRelayoutTransposed(
           };
         }
       };
-      const drain = drainSlot(copyJob, slot, parts, 0, (done) =>
+      const bytes = (elements: number) => packedByteLength(bits, elements);
+      const panel = { channels: count, rows: cut.rows, k: rows, bytes };
+      const drain = drainStrips(copyJob, slot, 0, panel, (done) =>
         layout.output(place, first * row + done),
       );
       return { fill: fill(), drain };

@@ -98,7 +98,7 @@ export default defineSurgery({
       }
       const parameters = quantizeParameters(weight, linear, chosen);
       const { source } = linear.weight;
-      const table = tables.table({ source, range: weight.range }, parameters, node);
+      const table = tables.table({ source, range: weight.range }, parameters);
       const [, input] = node.inputs;
       if (input !== undefined) weights.add(input);
       const { bits, n, k } = parameters;
@@ -112,7 +112,6 @@ export default defineSurgery({
       ...exclude.warnings('exclude'),
       ...mixed.warnings,
       ...set.warnings(),
-      ...tables.warnings(),
       ...accuracy,
     ];
     return { changes, declined, warnings, quantized: tables.sources };
