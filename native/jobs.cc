@@ -10,8 +10,8 @@
 
 namespace lathe {
 
-// Pieces of the output from this size are handed to the disk at once.
-constexpr int64_t kFlushFrom = 1024 * 1024;
+// Pieces of the output from this size are handed to the disk at once: tiles of about a megabyte.
+constexpr int64_t kFlushFrom = 768 * 1024;
 
 // Copies `count` shares that touch each other to places `stride` bytes apart. Most are as long as a register or two.
 template <int64_t kShare>
