@@ -12,12 +12,13 @@
 
 #include "simd-avx2.h"
 
+#include "cast.inc.h"
 #include "quantize-columns.inc.h"
 #include "quantize-rows.inc.h"
 
 namespace lathe {
 
-const KernelTable kAvx2Kernels = {"avx2", quantizeRows, quantizeColumns};
+const KernelTable kAvx2Kernels = {"avx2", quantizeRows, quantizeColumns, castFloats, measureCast};
 
 }  // namespace lathe
 

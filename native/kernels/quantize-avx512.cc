@@ -18,12 +18,13 @@
 
 #include "simd-avx512.h"
 
+#include "cast.inc.h"
 #include "quantize-columns.inc.h"
 #include "quantize-rows.inc.h"
 
 namespace lathe {
 
-const KernelTable kAvx512Kernels = {"avx512", quantizeRows, quantizeColumns};
+const KernelTable kAvx512Kernels = {"avx512", quantizeRows, quantizeColumns, castFloats, measureCast};
 
 }  // namespace lathe
 

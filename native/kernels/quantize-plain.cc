@@ -2,11 +2,12 @@
 #include "kernel-tables.h"
 #include "simd-plain.h"
 
+#include "cast.inc.h"
 #include "quantize-columns.inc.h"
 #include "quantize-rows.inc.h"
 
 namespace lathe {
 
-const KernelTable kPlainKernels = {"plain", quantizeRows, quantizeColumns};
+const KernelTable kPlainKernels = {"plain", quantizeRows, quantizeColumns, castFloats, measureCast};
 
 }  // namespace lathe
