@@ -15,9 +15,12 @@
 #include "quantize-columns.inc.h"
 #include "quantize-rows.inc.h"
 
+#include "quantize-olive.inc.h"
+
 namespace lathe {
 
-const KernelTable kAvx2Kernels = {"avx2", quantizeRows, quantizeColumns};
+const KernelTable kAvx2Kernels = {"avx2", quantizeRows, quantizeColumns, quantizeOliveRows,
+                                      quantizeOliveColumns};
 
 }  // namespace lathe
 

@@ -21,9 +21,12 @@
 #include "quantize-columns.inc.h"
 #include "quantize-rows.inc.h"
 
+#include "quantize-olive.inc.h"
+
 namespace lathe {
 
-const KernelTable kAvx512Kernels = {"avx512", quantizeRows, quantizeColumns};
+const KernelTable kAvx512Kernels = {"avx512", quantizeRows, quantizeColumns, quantizeOliveRows,
+                                      quantizeOliveColumns};
 
 }  // namespace lathe
 

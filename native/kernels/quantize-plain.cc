@@ -5,8 +5,11 @@
 #include "quantize-columns.inc.h"
 #include "quantize-rows.inc.h"
 
+#include "quantize-olive.inc.h"
+
 namespace lathe {
 
-const KernelTable kPlainKernels = {"plain", quantizeRows, quantizeColumns};
+const KernelTable kPlainKernels = {"plain", quantizeRows, quantizeColumns, quantizeOliveRows,
+                                      quantizeOliveColumns};
 
 }  // namespace lathe
