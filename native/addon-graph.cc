@@ -59,12 +59,12 @@ napi_value indexGraph(napi_env env, napi_callback_info call) {
   const int32_t* fields;
   size_t fieldCount;
   GraphTables tables = {};
-  if (!toArray(env, get(env, graph, "bytes"), napi_uint8_array, &tables.bytes, &tables.byteLength) ||
-      tables.byteLength > INT32_MAX) {
+  if (!toArray(env, get(env, graph, "bytes"), napi_uint8_array, &tables.names.bytes, &tables.names.byteLength) ||
+      tables.names.byteLength > INT32_MAX) {
     return throwArgument(env, "bytes");
   }
   if (!toInteger(env, get(env, graph, "start"), &start) || !toInteger(env, get(env, graph, "end"), &end) || start < 0 ||
-      start > end || static_cast<uint64_t>(end) > tables.byteLength) {
+      start > end || static_cast<uint64_t>(end) > tables.names.byteLength) {
     return throwArgument(env, "range");
   }
   if (!toArray(env, get(env, graph, "fields"), napi_int32_array, &fields, &fieldCount) || fieldCount != kListCount) {
@@ -72,12 +72,12 @@ napi_value indexGraph(napi_env env, napi_callback_info call) {
   }
   if (!toInteger(env, get(env, graph, "tapeLength"), &tapeLength) || !toNumbers(env, tape, tapeLength, &tables.tape) ||
       !toInteger(env, get(env, graph, "nameCount"), &nameCount) || nameCount < 1 || nameCount > INT32_MAX ||
-      !toNumbers(env, names, nameCount * static_cast<int64_t>(kNameLength), &tables.names) ||
-      !toNumbers(env, slots, 0, &tables.slots) || !isPowerOfTwo(tables.slots.capacity()) ||
+      !toNumbers(env, names, nameCount * static_cast<int64_t>(kNameLength), &tables.names.names) ||
+      !toNumbers(env, slots, 0, &tables.names.slots) || !isPowerOfTwo(tables.names.slots.capacity()) ||
       !toInteger(env, get(env, graph, "hashBasis"), &hashBasis)) {
     return throwArgument(env, "tables");
   }
-  tables.hashBasis = static_cast<uint32_t>(hashBasis);
+  tables.names.hashBasis = static_cast<uint32_t>(hashBasis);
   if (!toArray(env, get(env, graph, "tokenPrefix"), napi_uint8_array, &tables.tokenPrefix, &tables.tokenPrefixLength) ||
       tables.tokenPrefixLength > kTokenLength) {
     return throwArgument(env, "tokenPrefix");
@@ -93,10 +93,10 @@ napi_value indexGraph(napi_env env, napi_callback_info call) {
   napi_value result;
   napi_create_object(env, &result);
   set(env, result, "tapeLength", number(env, static_cast<double>(tables.tape.length())));
-  set(env, result, "nameCount", number(env, static_cast<double>(tables.names.length() / kNameLength)));
+  set(env, result, "nameCount", number(env, static_cast<double>(tables.names.names.length() / kNameLength)));
   set(env, result, "tape", tableFor(env, tape, &tables.tape));
-  set(env, result, "names", tableFor(env, names, &tables.names));
-  set(env, result, "slots", tableFor(env, slots, &tables.slots));
+  set(env, result, "names", tableFor(env, names, &tables.names.names));
+  set(env, result, "slots", tableFor(env, slots, &tables.names.slots));
   set(env, result, "at", number(env, static_cast<double>(places.at)));
   set(env, result, "counts", toJavaScript(env, &counts, kListCount));
   set(env, result, "others", toJavaScript(env, &places.others, places.others.length()));

@@ -146,6 +146,7 @@ napi_value runProgram(napi_env env, napi_callback_info call) {
     return throwArgument(env, "threads");
   }
   program.mapped = toBoolean(env, get(env, options, "mapped"));
+  program.flushes = toBoolean(env, get(env, options, "flushes"));
   const bool chosen = toString(env, get(env, options, "isa"), &isa);
   program.kernels = kernelTable(chosen ? isa.c_str() : nullptr);
   if (program.kernels == nullptr) return throwArgument(env, "isa");

@@ -4,36 +4,8 @@
 
 namespace lathe {
 
-bool Numbers::grow(size_t needed) {
-  constexpr size_t kLargest = size_t{1} << 30;
-  constexpr size_t kStep = size_t{1} << 20;
-  constexpr size_t kFirst = 256;
-  if (needed > kLargest) return false;
-  size_t capacity = capacity_ + (capacity_ < kStep ? capacity_ : kStep);
-  if (capacity < needed) capacity = needed;
-  if (capacity < kFirst) capacity = kFirst;
-  void* const memory = std::realloc(owned_ ? data_ : nullptr, capacity * sizeof(int32_t));
-  if (memory == nullptr) return false;
-  if (!owned_ && length_ > 0) std::memcpy(memory, data_, length_ * sizeof(int32_t));
-  data_ = static_cast<int32_t*>(memory);
-  capacity_ = capacity;
-  owned_ = true;
-  return true;
-}
-
-bool Numbers::clear(size_t length) {
-  void* const memory = std::calloc(length, sizeof(int32_t));
-  if (memory == nullptr) return false;
-  if (owned_) std::free(data_);
-  data_ = static_cast<int32_t*>(memory);
-  length_ = capacity_ = length;
-  owned_ = true;
-  return true;
-}
-
 namespace {
 
-constexpr int32_t kNoName = 0;
 // Mark of a message that JavaScript decodes at once.
 constexpr int32_t kDecoded = -1;
 constexpr size_t kRecordLength = 5;
@@ -62,43 +34,16 @@ enum : uint32_t {
 }
 constexpr uint32_t kInterfaceName = 10;
 
-uint32_t readWord(const uint8_t* bytes) {
-  return uint32_t{bytes[0]} << 24 | uint32_t{bytes[1]} << 16 | uint32_t{bytes[2]} << 8 | uint32_t{bytes[3]};
-}
-
-// hashOf of src/proto/name-table.ts.
-uint32_t hashOf(uint32_t basis, const uint8_t* bytes, size_t length) {
-  constexpr uint32_t kMix = 0xcc9e2d51, kFinish = 0x85ebca6b;
-  uint32_t hash = basis ^ static_cast<uint32_t>(length);
-  if (length < 4) {
-    for (size_t i = 0; i < length; i++) hash = (hash ^ bytes[i]) * kMix;
-  } else {
-    for (size_t i = 0; i < length - 4; i += 4) {
-      hash = (hash ^ readWord(bytes + i)) * kMix;
-      hash ^= hash >> 15;
-    }
-    hash = (hash ^ readWord(bytes + length - 4)) * kMix;
-  }
-  hash = (hash ^ (hash >> 16)) * kFinish;
-  return hash ^ (hash >> 13);
-}
-
 class Indexer {
  public:
   explicit Indexer(GraphTables* tables)
-      : tables_(*tables),
-        tape_(tables->tape),
-        names_(tables->names),
-        slots_(tables->slots),
-        firstCount_(tables->names.length() / kNameLength) {}
+      : tables_(*tables), bytes_(tables->names.bytes), tape_(tables->tape), names_(&tables->names) {}
 
   bool run(size_t start, size_t end, const int32_t fields[kListCount], GraphPlaces* places) {
     Numbers lists[kListCount];
     // Names that writers give take some 100 bytes of a graph each: room for those spares spreading them time and again.
-    size_t room = slots_.capacity();
-    while (room < (end - start) / kBytesPerSlot) room *= 2;
-    if (room > slots_.capacity() && !spread(room)) return false;
-    Wire wire = {tables_.bytes, start, end};
+    if (!names_.reserve((end - start) / kBytesPerSlot)) return false;
+    Wire wire = {bytes_, start, end};
     while (!wire.done()) {
       const size_t fieldStart = wire.position;
       uint32_t tag;
@@ -115,7 +60,7 @@ class Indexer {
       int32_t mark;
       if (!wire.readLength(&length)) return false;
       const size_t messageEnd = wire.position + length;
-      if (!pass(static_cast<List>(list), {tables_.bytes, wire.position, messageEnd}, &mark)) return false;
+      if (!pass(static_cast<List>(list), {bytes_, wire.position, messageEnd}, &mark)) return false;
       Numbers& to = lists[list];
       if (!to.push(mark) || !to.push(static_cast<int32_t>(wire.position)) ||
           !to.push(static_cast<int32_t>(messageEnd))) {
@@ -131,17 +76,7 @@ class Indexer {
     return true;
   }
 
-  // Takes every new name out of the slots that JavaScript gave. They leave in the reverse order, so that no chain of
-  // slots is cut.
-  void restoreSlots() {
-    if (slots_.owned()) return;
-    const size_t mask = slots_.capacity() - 1;
-    for (size_t id = names_.length() / kNameLength; id-- > firstCount_;) {
-      size_t slot = static_cast<uint32_t>(names_[id * kNameLength + 2]) & mask;
-      for (size_t steps = 0; slots_[slot] != static_cast<int32_t>(id) && steps <= mask; steps++) slot = (slot + 1) & mask;
-      if (slots_[slot] == static_cast<int32_t>(id)) slots_[slot] = 0;
-    }
-  }
+  void restoreSlots() { names_.restoreSlots(); }
 
  private:
   static bool addOther(Numbers* others, size_t start, size_t end) {
@@ -284,56 +219,13 @@ class Indexer {
       *id = kNoName;
       return true;
     }
-    return intern(start, length, id);
-  }
-
-  bool intern(size_t start, size_t length, int32_t* id) {
-    const size_t count = names_.length() / kNameLength;
-    if (count * 2 >= slots_.capacity() && !spread(slots_.capacity() * 2)) return false;
-    const uint8_t* const bytes = tables_.bytes + start;
-    const uint32_t hash = hashOf(tables_.hashBasis, bytes, length);
-    const size_t mask = slots_.capacity() - 1;
-    size_t slot = hash & mask;
-    // At most half of the slots are taken, if they are what JavaScript says; if not, this ends all the same.
-    for (size_t steps = 0; slots_[slot] != 0; slot = (slot + 1) & mask) {
-      const size_t known = static_cast<uint32_t>(slots_[slot]);
-      if (known >= count || ++steps > mask) return false;
-      const int32_t* const name = names_.data() + known * kNameLength;
-      if (static_cast<uint32_t>(name[2]) != hash || static_cast<uint32_t>(name[1]) != length) continue;
-      const size_t knownStart = static_cast<uint32_t>(name[0]);
-      if (knownStart > tables_.byteLength || length > tables_.byteLength - knownStart) return false;
-      if (std::memcmp(tables_.bytes + knownStart, bytes, length) != 0) continue;
-      *id = static_cast<int32_t>(known);
-      return true;
-    }
-    if (!names_.push(static_cast<int32_t>(start)) || !names_.push(static_cast<int32_t>(length)) ||
-        !names_.push(static_cast<int32_t>(hash))) {
-      return false;
-    }
-    *id = slots_[slot] = static_cast<int32_t>(count);
-    return true;
-  }
-
-  // Moves the names to `room` slots, a power of two.
-  bool spread(size_t room) {
-    Numbers larger;
-    if (!larger.clear(room)) return false;
-    const size_t mask = larger.capacity() - 1;
-    for (size_t id = 1; id < names_.length() / kNameLength; id++) {
-      size_t slot = static_cast<uint32_t>(names_[id * kNameLength + 2]) & mask;
-      while (larger[slot] != 0) slot = (slot + 1) & mask;
-      larger[slot] = static_cast<int32_t>(id);
-    }
-    restoreSlots();
-    slots_ = std::move(larger);
-    return true;
+    return names_.intern(start, length, id);
   }
 
   GraphTables& tables_;
+  const uint8_t* const bytes_;
   Numbers& tape_;
-  Numbers& names_;
-  Numbers& slots_;
-  const size_t firstCount_;
+  NameInterner names_;
 };
 
 }  // namespace

@@ -105,9 +105,9 @@ class Run::Worker {
     return read(input, to, stride);
   }
 
-  // Whatever is written is flushed in the end, and the disk is idle now. Smaller pieces make smaller, slower requests.
+  // What is flushed in the end anyway goes to the disk while that is idle. Smaller pieces make smaller, slower requests.
   void flushEarly(const TileOutput& output, int64_t byteLength) {
-    if (byteLength < kFlushFrom) return;
+    if (!program_.flushes || byteLength < kFlushFrom) return;
     startFlush(program_.outputs[static_cast<size_t>(output.file)], output.offset, byteLength);
   }
 

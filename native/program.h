@@ -65,6 +65,7 @@ struct Program {
   std::vector<int64_t> slots;     // byte lengths
   int64_t scratchBytes = 0;       // per thread
   bool mapped = false;            // read contiguous file inputs through mapped windows
+  bool flushes = false;           // hand what is written to the disk at once
   const KernelTable* kernels = nullptr;
 
   Tile tile(size_t index) const;

@@ -1,167 +1,16 @@
 #include "skeleton.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <new>
 
-#include "io.h"
-#include "wire.h"
-
 namespace lathe {
-
-Bytes::~Bytes() { std::free(data_); }
-
-bool Bytes::append(const uint8_t* bytes, size_t length) {
-  if (length > capacity_ - length_) {
-    constexpr size_t kFirst = 64 * 1024;
-    const size_t capacity = std::max({kFirst, capacity_ * 2, length_ + length});
-    void* const memory = std::realloc(data_, capacity);
-    if (memory == nullptr) return false;
-    data_ = static_cast<uint8_t*>(memory);
-    capacity_ = capacity;
-  }
-  if (length > 0) std::memcpy(data_ + length_, bytes, length);
-  length_ += length;
-  return true;
-}
-
-uint8_t* Bytes::release() {
-  uint8_t* const memory = static_cast<uint8_t*>(std::realloc(data_, length_));
-  uint8_t* const given = memory == nullptr ? data_ : memory;
-  data_ = nullptr;
-  length_ = capacity_ = 0;
-  return given;
-}
 
 namespace {
 
 // Codes of the layout, as src/proto/walk.ts has them.
 enum Content : uint8_t { kLeaf = 0, kInt64 = 32, kInt32 = 33, kFloat = 34, kDouble = 35, kRaw = 36, kContentMask = 63 };
 constexpr uint8_t kMerges = 64;
-
-constexpr int64_t kLookahead = 16;
-constexpr int64_t kFirstWindow = 1024 * 1024;
-constexpr int64_t kWindowAfterGap = 4096;
-constexpr int64_t kLargestWindow = 1024 * 1024;
-
-// `value` as a varint of exactly `width` bytes, padded if it needs fewer.
-void writeVarint(uint8_t* to, uint64_t value, size_t width) {
-  for (size_t i = 0; i + 1 < width; i++, value >>= 7) to[i] = static_cast<uint8_t>((value & 127) | 128);
-  to[width - 1] = static_cast<uint8_t>(value);
-}
-
-// Reads a source through a window and keeps what it passes; WireReader of src/proto/wire.ts. Methods return false where
-// that one throws.
-class Reader {
- public:
-  Reader(const ScanSource& source, int64_t keptLimit, Bytes* kept) : source_(source), keptLimit_(keptLimit), kept_(*kept) {
-    if (source.memory == nullptr) return;
-    window_ = source.memory;
-    windowEnd_ = source.byteLength;
-  }
-
-  int64_t offset() const { return windowOffset_ + index_; }
-  int64_t keptLength() const { return static_cast<int64_t>(kept_.length()) + index_ - keptIndex_; }
-  bool isGapless() const { return isGapless_; }
-
-  bool prepare() {
-    if (windowEnd_ - index_ >= kLookahead || windowOffset_ + windowEnd_ >= source_.byteLength) return true;
-    return refill();
-  }
-
-  // At most 32 bits in at most five bytes of the window.
-  bool readUint32(uint32_t* value) {
-    Wire wire = {window_, static_cast<size_t>(index_), static_cast<size_t>(windowEnd_)};
-    if (!wire.readUint32(value)) return false;
-    index_ = static_cast<int64_t>(wire.position);
-    return true;
-  }
-
-  bool skipVarint() {
-    Wire wire = {window_, static_cast<size_t>(index_), static_cast<size_t>(windowEnd_)};
-    if (!wire.skipField(kVarint)) return false;
-    index_ = static_cast<int64_t>(wire.position);
-    return true;
-  }
-
-  bool skip(int64_t byteLength, int64_t end) {
-    if (byteLength > end - offset()) return false;
-    if (byteLength > windowEnd_ - index_ && keptLength() + byteLength > keptLimit_) return false;
-    while (byteLength > windowEnd_ - index_) {
-      byteLength -= windowEnd_ - index_;
-      index_ = windowEnd_;
-      if (!refill()) return false;
-    }
-    index_ += byteLength;
-    return true;
-  }
-
-  // Puts `bytes` in the place of what was read since `from` and of the `dropped` bytes that follow.
-  bool replace(int64_t from, int64_t dropped, const uint8_t* bytes, size_t byteLength) {
-    isGapless_ = false;
-    if (!keep(from - windowOffset_) || !append(bytes, byteLength)) return false;
-    index_ += dropped;
-    keptIndex_ = index_;
-    if (index_ > windowEnd_) {
-      windowOffset_ += index_;
-      windowEnd_ = index_ = keptIndex_ = 0;
-      windowLength_ = kWindowAfterGap;
-    }
-    return true;
-  }
-
-  void patchLength(int64_t keptOffset, uint64_t value, size_t width) { writeVarint(kept_.data() + keptOffset, value, width); }
-
-  bool finish() { return keep(index_); }
-
- private:
-  bool refill() {
-    const int64_t from = offset();
-    if (!keep(index_)) return false;
-    const int64_t length = std::min(source_.byteLength - from, windowLength_);
-    if (length <= 0 || source_.memory != nullptr) return false;
-    if (buffer_ == nullptr || bufferLength_ < length) {
-      bufferLength_ = std::max(length, kWindowAfterGap);
-      buffer_.reset(new (std::nothrow) uint8_t[static_cast<size_t>(bufferLength_)]);
-      if (buffer_ == nullptr) return false;
-    }
-    if (readFully(source_.fd, buffer_.get(), length, from).error != 0) return false;
-    window_ = buffer_.get();
-    windowOffset_ = from;
-    windowEnd_ = length;
-    index_ = keptIndex_ = 0;
-    windowLength_ = std::min(kLargestWindow, windowLength_ * 4);
-    return true;
-  }
-
-  // Keeps the window up to `index`.
-  bool keep(int64_t index) {
-    if (index > keptIndex_ && !append(window_ + keptIndex_, static_cast<size_t>(index - keptIndex_))) return false;
-    keptIndex_ = index;
-    return true;
-  }
-
-  bool append(const uint8_t* bytes, size_t byteLength) {
-    if (kept_.length() + byteLength > static_cast<size_t>(keptLimit_)) return false;
-    return kept_.append(bytes, byteLength);
-  }
-
-  const ScanSource& source_;
-  const int64_t keptLimit_;
-  Bytes& kept_;
-  std::unique_ptr<uint8_t[]> buffer_;
-  int64_t bufferLength_ = 0;
-  const uint8_t* window_ = nullptr;
-  int64_t windowOffset_ = 0;
-  int64_t windowEnd_ = 0;
-  int64_t windowLength_ = kFirstWindow;
-  int64_t index_ = 0;
-  // Bytes of the window before this are kept already, or dropped.
-  int64_t keptIndex_ = 0;
-  bool isGapless_ = true;
-};
 
 struct OpenMessage {
   int64_t end;
@@ -304,7 +153,7 @@ class Scan {
   const ScanSource& source_;
   const ScanRules& rules_;
   Skeleton& skeleton_;
-  Reader reader_;
+  WindowReader reader_;
   OpenMessage open_[kMaxDepth + 1];
   size_t depth_ = 0;
   int64_t saved_ = 0;

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "window-reader.h"
+
 namespace lathe {
 
 constexpr size_t kFieldsPerMessage = 32;
@@ -31,34 +33,6 @@ struct ScanRules {
   double numberHeapBytes;
   // Tokens begin with this.
   const uint8_t* nonce;
-};
-
-// A file, or memory where `memory` is not null.
-struct ScanSource {
-  int fd;
-  const uint8_t* memory;
-  int64_t byteLength;
-};
-
-// Bytes that grow and can be handed over.
-class Bytes {
- public:
-  Bytes() = default;
-  Bytes(const Bytes&) = delete;
-  Bytes& operator=(const Bytes&) = delete;
-  ~Bytes();
-
-  uint8_t* data() { return data_; }
-  size_t length() const { return length_; }
-  // False when there is no memory.
-  bool append(const uint8_t* bytes, size_t length);
-  // Gives the memory, cut to its length, to the caller, who frees it.
-  uint8_t* release();
-
- private:
-  uint8_t* data_ = nullptr;
-  size_t length_ = 0;
-  size_t capacity_ = 0;
 };
 
 struct ScannedPayload {

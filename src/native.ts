@@ -37,6 +37,8 @@ export interface NativeProgram {
   readonly threads: number;
   /** Read contiguous inputs through mapped windows instead of pread. */
   readonly mapped: boolean;
+  /** Hand what is written to the disk at once: it will be flushed. */
+  readonly flushes: boolean;
   readonly isa: string;
 }
 

@@ -231,6 +231,7 @@ if (addon) {
         scratchBytes: 64,
         threads: 1,
         mapped: false,
+        flushes: false,
         isa: 'plain',
         ...change,
       };

@@ -2,23 +2,21 @@
 
 import type { Model } from '../model/model.ts';
 import type { Tensor } from '../model/tensor.ts';
-import type { TensorData } from '../model/tensor-data.ts';
+import type { FileRange, SourceFile, TensorData } from '../model/tensor-data.ts';
 import { describeLinear } from './linear.ts';
 import { quantizedGather } from './quantized-table.ts';
 
 const FLOAT_TYPES = new Set([1, 10, 11, 16, 17, 18, 19, 20, 23, 24, 27, 28]);
-
-function identity(data: TensorData): unknown {
-  if (data.kind === 'range') return `${data.file.fd}:${data.byteOffset}:${data.byteLength}`;
-  return data.kind === 'derived' ? data.derivation : data;
-}
 
 /**
  * Counts the elements of distinct float tensors of two and more dimensions and of the tables of MatMulNBits and
  * GatherBlockQuantized. Bytes that two tensors share count once; scales are part of their table, not weights.
  */
 export class WeightCount {
+  /** Derivations, and data that is no range. */
   readonly #seen = new Set<unknown>();
+  /** Where ranges begin, and how long they are, by file. */
+  readonly #ranges = new Map<SourceFile, Map<number, number>>();
   readonly #notWeights = new Set<Tensor>();
   #count = 0;
 
@@ -47,9 +45,23 @@ export class WeightCount {
   }
 
   #add({ data }: Tensor, weights: number): void {
-    const place = identity(data);
-    if (!this.#seen.has(place)) this.#count += weights;
-    this.#seen.add(place);
+    if (data.kind === 'range' ? this.#isNewRange(data) : this.#isNew(data)) this.#count += weights;
+  }
+
+  #isNew(data: TensorData): boolean {
+    const identity = data.kind === 'derived' ? data.derivation : data;
+    const isNew = !this.#seen.has(identity);
+    if (isNew) this.#seen.add(identity);
+    return isNew;
+  }
+
+  /** Ranges of other lengths that begin at one place are no sharing of tensors; the last is remembered. */
+  #isNewRange({ file, byteOffset, byteLength }: FileRange): boolean {
+    const lengths = this.#ranges.get(file) ?? new Map<number, number>();
+    if (lengths.size === 0) this.#ranges.set(file, lengths);
+    const isNew = lengths.get(byteOffset) !== byteLength;
+    if (isNew) lengths.set(byteOffset, byteLength);
+    return isNew;
   }
 }
 

@@ -16,6 +16,7 @@ export interface WriteFlags {
   readonly dryRun?: boolean;
   readonly force?: boolean;
   readonly assets: boolean;
+  readonly sync: boolean;
   readonly memory: number;
   readonly threads?: number;
   readonly io: 'auto' | 'mmap' | 'pread';
@@ -73,6 +74,7 @@ function writeFlags(command: Command, inPlace = 'edit the model where it is; old
     .option('-f, --force', 'replace an existing output')
     .option('--component <name>', 'which .onnx of a package of several')
     .option('--no-assets', 'leave tokenizer and configuration files behind')
+    .option('--no-sync', 'do not wait for the disk: a power cut soon after may lose the output')
     .addOption(
       new Option('--memory <size>', 'memory for windows and buffers')
         .argParser(parseBytes)

@@ -4,7 +4,7 @@ import { rename, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fromSystemError, hasErrno, ResourceError, UsageError } from '../errors.ts';
 import { lstatIfPresent } from './directory-entries.ts';
-import { listTree, syncDirectory, syncFile } from './disk.ts';
+import { listTree, syncDirectory, syncFile, type Tree } from './disk.ts';
 import { checkOutput, type OutputOptions, type OutputTarget } from './output.ts';
 import { type BeforeStep, type OutputFiles, placeFiles } from './placement.ts';
 import {
@@ -18,6 +18,8 @@ import {
 export interface StageOptions extends OutputOptions {
   /** Native swap of two paths; without it an existing directory is replaced file by file. */
   readonly renameExchange?: RenameExchange | undefined;
+  /** Flush the output before it is visible; default true. Without it a power cut may leave parts of it, or nothing. */
+  readonly sync?: boolean | undefined;
   /** Called before each step that changes what others see; a test stops the process there. */
   readonly beforeStep?: BeforeStep;
 }
@@ -60,7 +62,7 @@ export class StagedOutput implements AsyncDisposable {
   }
 
   /**
-   * Flushes everything staged to the disk and makes it the output.
+   * Flushes everything staged to the disk, unless asked not to, and makes it the output.
    *
    * Throws a {@link UsageError} `ERR_OUTPUT_EXISTS` when something appeared where the output goes, and a
    * {@link ResourceError}; the old output is then whole, and `abort` is still due. Only a failure to flush the
@@ -69,7 +71,8 @@ export class StagedOutput implements AsyncDisposable {
   async commit(files: OutputFiles): Promise<CommitResult> {
     if (this.#state !== 'open') throw new Error(`this output is already ${this.#state}`);
     const { target } = this;
-    await this.#sync(files);
+    await this.#checkStaged(files);
+    if (this.#syncs) await this.#sync();
     let leftovers: string[] = [];
     try {
       if (this.mode === 'place') leftovers = await this.#place(files);
@@ -78,9 +81,11 @@ export class StagedOutput implements AsyncDisposable {
       throw fromSystemError(error, `replacing ${target.path}`);
     }
     this.#state = 'committed';
-    await this.#step('sync-parent');
-    for (const path of [target.directory, ...[...this.#createdParents].reverse()]) {
-      await syncDirectory(dirname(path));
+    if (this.#syncs) {
+      await this.#step('sync-parent');
+      for (const path of [target.directory, ...[...this.#createdParents].reverse()]) {
+        await syncDirectory(dirname(path));
+      }
     }
     if (this.mode !== 'rename') leftovers.push(...(await this.#removeStaging()));
     const directory = target.modelFileName === undefined ? target.path : dirname(target.path);
@@ -103,15 +108,27 @@ export class StagedOutput implements AsyncDisposable {
     await this.#options.beforeStep?.(name);
   }
 
-  async #sync({ model, data }: OutputFiles): Promise<void> {
-    await this.#step('sync-files');
-    const { directories, files } = await listTree(this.directory).catch((error: unknown) => {
+  get #syncs(): boolean {
+    return this.#options.sync !== false;
+  }
+
+  async #stagedTree(): Promise<Tree> {
+    return listTree(this.directory).catch((error: unknown) => {
       throw fromSystemError(error, `writing to ${this.target.path}`);
     });
+  }
+
+  async #checkStaged({ model, data }: OutputFiles): Promise<void> {
+    const { files } = await this.#stagedTree();
     for (const file of [model, ...data]) {
       if (files.includes(file)) continue;
       throw new ResourceError('ERR_IO', `${file} is missing from the output; nothing was replaced`);
     }
+  }
+
+  async #sync(): Promise<void> {
+    await this.#step('sync-files');
+    const { directories, files } = await this.#stagedTree();
     for (const file of files) await syncFile(join(this.directory, file));
     for (const path of [...directories].reverse()) await syncDirectory(join(this.directory, path));
     await syncDirectory(this.directory);
@@ -146,7 +163,8 @@ export class StagedOutput implements AsyncDisposable {
 
   #place(files: OutputFiles): Promise<string[]> {
     const beforeStep = (step: string) => this.#step(step);
-    return placeFiles({ target: this.target, staging: this.directory, beforeStep }, files);
+    const placement = { target: this.target, staging: this.directory, syncs: this.#syncs };
+    return placeFiles({ ...placement, beforeStep }, files);
   }
 
   /** After the commit: the old directory of an exchange, or the emptied one. */

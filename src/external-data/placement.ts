@@ -26,6 +26,8 @@ export type BeforeStep = (step: string) => void | Promise<void>;
 interface Placement {
   readonly target: OutputTarget;
   readonly staging: string;
+  /** Flush the directories that files were placed in. */
+  readonly syncs: boolean;
   readonly beforeStep: BeforeStep;
 }
 
@@ -55,7 +57,7 @@ function checkPlace(target: OutputTarget, file: string, mayReplace: boolean): bo
 
 /** Renames staged files into the output; `onPlaced` hears of each. */
 async function place(
-  { target, staging, beforeStep }: Placement,
+  { target, staging, syncs, beforeStep }: Placement,
   step: string,
   files: readonly string[],
   onPlaced: (path: string) => void = () => undefined,
@@ -70,6 +72,7 @@ async function place(
     onPlaced(path);
     directories.add(dirname(path));
   }
+  if (!syncs) return;
   for (const directory of directories) await syncDirectory(directory);
 }
 

@@ -17,6 +17,8 @@ export interface StreamOptions {
   readonly memoryBytes: number;
   readonly threads: number;
   readonly io: IoMode;
+  /** Whether the commit flushes what is written; default true. */
+  readonly sync?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((bytesDone: number, bytesTotal: number) => void) | undefined;
 }
@@ -162,6 +164,7 @@ export async function writePlan(
     const result = await runProgram(builder.finish(), {
       threads: options.threads,
       io: options.io,
+      flushes: options.sync !== false,
       ...(options.signal === undefined ? {} : { signal: options.signal }),
       ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
     });

@@ -40,6 +40,11 @@ export interface RunRecipeOptions {
   readonly inPlace?: boolean | undefined;
   /** Replace an existing output. */
   readonly force?: boolean | undefined;
+  /**
+   * Wait until the output is on the disk before it becomes visible; default true. Without it a power cut soon after
+   * the run may lose the output, so it must be a new one: not `force`, not `inPlace`.
+   */
+  readonly sync?: boolean | undefined;
   /** Plan with exact sizes and write nothing. */
   readonly dryRun?: boolean | undefined;
   /** Copy tokenizer, configuration and templates along; default true. */
@@ -106,6 +111,11 @@ export async function runRecipe(
   }
   const output = inPlace ? resolved.path : options.output;
   const force = options.force === true;
+  if (options.sync === false && (inPlace || force)) {
+    throw new UsageError('ERR_OPTION', 'an output that is not flushed cannot replace anything', {
+      hint: 'write to a new output, or leave out --no-sync',
+    });
+  }
   // Refused before the work, not after it.
   const target =
     output === undefined
@@ -119,6 +129,7 @@ export async function runRecipe(
     memoryBytes,
     threads: options.threads ?? availableParallelism(),
     io: options.io ?? 'auto',
+    sync: options.sync,
     signal: options.signal,
     onProgress: progress(phase),
   });

@@ -17,7 +17,7 @@ import {
 } from './plan-output.ts';
 
 /**
- * Writes a plan: staged, flushed, then visible in one step; then what it replaced goes. After an error nothing of it
+ * Writes a plan: staged, flushed if asked, then visible in one step; then what it replaced goes. After an error nothing of it
  * is left.
  */
 export async function writeOutput(
@@ -30,6 +30,7 @@ export async function writeOutput(
     force: target.force,
     replacesInput: inPlace,
     inputPaths: opened.files.inputPaths,
+    sync: stream.sync,
     renameExchange: loadNative()?.renameExchange,
   });
   try {

@@ -23,6 +23,8 @@ export interface RunOptions {
   /** Which executor; by default the addon when it is loaded. */
   readonly executor?: 'native' | 'typescript';
   readonly io?: IoMode;
+  /** What is written will be flushed: the disk may begin at once. */
+  readonly flushes?: boolean;
   /** Called at most ten times a second and once at the end. */
   readonly onProgress?: (bytesDone: number, bytesTotal: number) => void;
   /** Stops the run before the next tile. */
@@ -67,7 +69,8 @@ export async function runProgram(
     if (addon) {
       const isa = nativeStatus().isa ?? addon.info().isa;
       const mapped = options.io === 'mmap';
-      run = await runNative(addon, program, { threads, mapped, isa, signal, onBytes });
+      const flushes = options.flushes === true;
+      run = await runNative(addon, program, { threads, mapped, flushes, isa, signal, onBytes });
     } else {
       run = await runInTypeScript(program, { signal, onBytes });
     }

@@ -11,6 +11,7 @@ const PROGRESS_INTERVAL_MS = 100;
 export interface RunControl {
   readonly threads: number;
   readonly mapped: boolean;
+  readonly flushes: boolean;
   readonly isa: string;
   readonly signal: AbortSignal | undefined;
   readonly onBytes: ((bytesRead: number) => void) | undefined;
@@ -80,6 +81,7 @@ export async function runNative(
     scratchBytes: program.scratchBytes,
     threads: control.threads,
     mapped: control.mapped,
+    flushes: control.flushes,
     isa: control.isa,
   };
   const { handle, finished } = addon.runProgram(encoded);

@@ -2,6 +2,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   realpathSync,
   rmSync,
   statSync,
@@ -209,6 +210,23 @@ describe('shrink', () => {
       (await cliHere(['shrink', 'in', '-o', 'out', '--no-assets'], { cwd: root })).status,
     ).toBe(0);
     expect(readdirSync(join(root, 'out')).sort()).toEqual(['model.onnx', 'model.onnx.data']);
+  });
+
+  it('--no-sync makes the same files, and replaces none', async () => {
+    writePackage(join(root, 'in'));
+    await cliHere(['shrink', 'in', '-o', 'out'], { cwd: root });
+    const result = await cliHere(['shrink', 'in', '-o', 'fast', '--no-sync'], { cwd: root });
+    expect(result.status).toBe(0);
+    for (const name of ['model.onnx', 'model.onnx.data']) {
+      expect(readFileSync(join(root, 'fast', name))).toEqual(readFileSync(join(root, 'out', name)));
+    }
+    for (const place of [['-o', 'out', '--force'], ['--in-place']]) {
+      const refused = await cliHere(['shrink', 'in', ...place, '--no-sync'], { cwd: root });
+      expect([refused.status, refused.stderr]).toEqual([
+        2,
+        'onnx-lathe: an output that is not flushed cannot replace anything\n  write to a new output, or leave out --no-sync\n',
+      ]);
+    }
   });
 
   it('-o NAME.onnx names the model, beside what is there', async () => {

@@ -86,6 +86,23 @@ describe('a new directory', () => {
     expect(filesBelow(workspace.path('.'))).toEqual([]);
   });
 
+  it('is flushed before it is visible, unless that is not wanted', async () => {
+    for (const [sync, expected] of [
+      [true, ['sync-files', 'rename', 'sync-parent']],
+      [false, ['rename']],
+    ] as const) {
+      const steps: string[] = [];
+      const output = workspace.path(`out-${sync}`);
+      const staged = await stageOutput(output, {
+        sync,
+        beforeStep: (step) => void steps.push(step),
+      });
+      await staged.commit(fill(staged));
+      expect(steps).toEqual(expected);
+      expect(versionOf(join(output, 'model.onnx'))).toBe('new');
+    }
+  });
+
   it('is given up at the end of its scope', async () => {
     {
       await using staged = await stageOutput(workspace.path('out'));

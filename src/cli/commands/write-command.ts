@@ -141,6 +141,7 @@ async function runAndReport(
       inPlace: flags.inPlace,
       force: flags.force,
       dryRun: flags.dryRun,
+      sync: flags.sync,
       assets: flags.assets,
       memoryBytes: flags.memory,
       threads: flags.threads,
