@@ -1,7 +1,6 @@
 /** Finds the token-embedding table of a model by what the graph does, not by names. Pure. */
 
 import { intAttribute } from '../model/attributes.ts';
-import type { Graph } from '../model/graph.ts';
 import type { Model } from '../model/model.ts';
 import type { Node } from '../model/node.ts';
 import type { Value } from '../model/value.ts';
@@ -89,7 +88,7 @@ export function findEmbedding(
 ): Embedding | undefined {
   let best: { readonly rank: readonly number[]; readonly embedding: Embedding } | undefined;
   for (const graph of model.graphs()) {
-    if (isInFunction(graph)) continue;
+    if (graph.function !== undefined) continue;
     for (const node of graph.nodesOf('Gather', 'GatherBlockQuantized')) {
       const ids = idsInput(node.inputs[1]);
       if (ids === undefined || NOT_TOKENS.test(ids.name)) continue;
@@ -106,13 +105,6 @@ export function findEmbedding(
     }
   }
   return best?.embedding;
-}
-
-function isInFunction(graph: Graph): boolean {
-  for (let scope: Graph | undefined = graph; scope !== undefined; scope = scope.parent) {
-    if (scope.kind === 'function') return true;
-  }
-  return false;
 }
 
 function isBefore(a: readonly number[], b: readonly number[]): boolean {

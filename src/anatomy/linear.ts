@@ -3,6 +3,7 @@
 import { floatAttribute, intAttribute } from '../model/attributes.ts';
 import type { Model } from '../model/model.ts';
 import type { Node } from '../model/node.ts';
+import type { Value } from '../model/value.ts';
 import { type QuantizedTable, quantizedMatMul } from './quantized-table.ts';
 import { type ConstantView, replaceableDefault, traceConstant } from './weight.ts';
 
@@ -15,6 +16,11 @@ export interface FloatLinear {
   readonly layout: 'rows' | 'columns';
   readonly k: number;
   readonly n: number;
+  /**
+   * Set when the stored tensor has dimensions of 1 before those two, and the result has as many of them: what computes
+   * with a weight of two dimensions has to be given this many after.
+   */
+  readonly resultRank: number | undefined;
 }
 
 /** `y = x · dequantize(W)`: a MatMulNBits node with constant inputs. */
@@ -49,6 +55,27 @@ function gemmObstacle(node: Node): string | undefined {
   return undefined;
 }
 
+/** How many dimensions a value has, if that is known. */
+function rankOf(value: Value | undefined): number | undefined {
+  return value?.tensor?.dims.length ?? value?.info?.type?.tensorType?.shape?.dim?.length;
+}
+
+/**
+ * What becomes of the dimensions of 1 that a weight has before its two: nothing where the input has as many, else the
+ * result has them. A reason where that is not known.
+ */
+function resultRank(node: Node, weightRank: number): number | undefined | string {
+  if (weightRank === 2) return undefined;
+  const input = rankOf(node.inputs[0]);
+  const output = rankOf(node.outputs[0]);
+  if (input === 1) return `its weight has ${weightRank} dimensions, its input 1`;
+  if (input !== undefined) return input < weightRank ? weightRank : undefined;
+  if (output !== undefined && output >= weightRank) {
+    return output === weightRank ? weightRank : undefined;
+  }
+  return `its weight has ${weightRank} dimensions, and how many its input has is not stated`;
+}
+
 /** Describes the linear layer of a MatMul, Gemm or MatMulNBits node; undefined for other operators. */
 export function describeLinear(model: Model, node: Node): Linear | NotLinear | undefined {
   if (node.is('MatMulNBits', 'com.microsoft')) {
@@ -69,10 +96,14 @@ export function describeLinear(model: Model, node: Node): Linear | NotLinear | u
           `its weight "${input.name}" is also an input of the graph, which a caller may replace`,
         );
   }
-  const [first, second] = weight.tensor.dims;
-  if (weight.tensor.dims.length !== 2 || first === undefined || second === undefined) {
-    return none(`its weight has ${weight.tensor.dims.length} dimensions, not 2`);
+  const { dims } = weight.tensor;
+  const [first, second] = dims.slice(-2);
+  const isMatrix = dims.slice(0, -2).every((dim) => dim === 1);
+  if (!isMatrix || first === undefined || second === undefined) {
+    return none(`its weight has ${dims.length} dimensions, not 2`);
   }
+  const rank = resultRank(node, dims.length);
+  if (typeof rank === 'string') return none(rank);
   const transposedByGemm = isGemm && intAttribute(node, 'transB', 0) !== 0;
   const rows = weight.transposed !== transposedByGemm;
   return {
@@ -82,5 +113,6 @@ export function describeLinear(model: Model, node: Node): Linear | NotLinear | u
     layout: rows ? 'rows' : 'columns',
     k: rows ? second : first,
     n: rows ? first : second,
+    resultRank: rank,
   };
 }

@@ -15,7 +15,7 @@ export interface ConstantView {
   readonly tensor: Tensor;
   /** The value that holds it: an initializer, or the output of a Constant node. */
   readonly source: Value;
-  /** True when an odd number of 2-D Transposes lies between the stored tensor and the reader. */
+  /** True when an odd number of Transposes of the last two dimensions lies between the stored tensor and the reader. */
   readonly transposed: boolean;
   /** Nodes passed on the way, from the reader to the source. */
   readonly path: readonly Node[];
@@ -33,27 +33,40 @@ export function constantTensor(model: Model, value: Value | undefined): Tensor |
   return proto ? model.otherTensors.get(proto) : undefined;
 }
 
-/** The graph input that `value` is, seen through Identity, Cast and Transpose, when it has a default a caller may replace. */
-export function replaceableDefault(value: Value | undefined): Value | undefined {
+/** What `value` is made of through Identity, Cast and Transpose: itself, or the value where that ends. */
+export function sourceThroughViews(value: Value | undefined): Value | undefined {
   let current = value;
   for (let steps = 0; current !== undefined && steps <= LONGEST_PATH; steps++) {
-    if (current.tensor !== undefined) return current.isGraphInput ? current : undefined;
     const node: Node | undefined = current.producer;
     const isView = node?.is('Transpose') || node?.is('Cast') || node?.is('Identity');
-    current = isView ? node?.inputs[0] : undefined;
+    if (current.tensor !== undefined || !isView) return current;
+    current = node?.inputs[0];
   }
   return undefined;
+}
+
+/** The graph input that `value` is, seen through Identity, Cast and Transpose, when it has a default a caller may replace. */
+export function replaceableDefault(value: Value | undefined): Value | undefined {
+  const source = sourceThroughViews(value);
+  return source?.tensor !== undefined && source.isGraphInput ? source : undefined;
 }
 
 /** Longest chain of Transpose, Cast and Identity that is followed; exporters write one or two. */
 const LONGEST_PATH = 8;
 
+/** Whether a Transpose exchanges the last two dimensions of `rank` and leaves the others. */
 function isPlainTranspose(node: Node, rank: number): boolean {
   const perm = intsAttribute(node, 'perm');
-  return rank === 2 && (perm === undefined || (perm[0] === 1 && perm[1] === 0));
+  if (perm === undefined) return rank === 2;
+  if (rank < 2 || perm.length !== rank) return false;
+  const last = [rank - 1, rank - 2];
+  return perm.every((axis, index) => axis === (index < rank - 2 ? index : last[index - rank + 2]));
 }
 
-/** Follows `value` back through Identity, Cast and 2-D Transpose to a stored tensor; undefined when it is not one. */
+/**
+ * Follows `value` back through Identity, Cast and Transpose of the last two dimensions to a stored tensor; undefined
+ * when it is not one.
+ */
 export function traceConstant(model: Model, value: Value | undefined): ConstantView | undefined {
   const path: Node[] = [];
   let transposes = 0;

@@ -12,6 +12,7 @@ Look:
 
 Change:
   shrink <model>        make it small in one step
+  quantize <model>      the weights of MatMul and Gemm, with all options
   apply <model>         run surgeries in the order given
   repack <model>        lay the same tensors out anew, without dead bytes
 

@@ -4,8 +4,10 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { formatSize, parseSize } from '../bytes.ts';
 import { UsageError } from '../errors.ts';
 import { DEFAULT_MEMORY_BYTES } from '../stream/budget.ts';
+import type { OptionTable } from '../surgeries/options.ts';
 import type { RepackFlags } from './commands/repack.ts';
 import { HELP } from './help.ts';
+import { addOptionFlags } from './option-flags.ts';
 import { reportError } from './output.ts';
 
 /** Flags of every command that writes a model. */
@@ -29,6 +31,7 @@ export interface WriteFlags {
 const RECIPES = `Recipes:
   q4 (default)    4-bit body, 8-bit embedding and head, stored once where tied
   q4-small        4 bits everywhere, stored once where tied
+  q4-mixed        q4 with 8 bits for value and down projections of sensitive layers too
   q8              8 bits everywhere, stored once where tied
   int8-embedding  8-bit embedding and head only, stored once where tied`;
 
@@ -100,7 +103,23 @@ function collect(value: string, list: readonly string[]): readonly string[] {
   return [...list, value];
 }
 
-function buildProgram(setExit: (code: number) => void): Command {
+const QUANTIZE_HELP = `
+Every MatMul and Gemm with a constant weight is quantized but the head, unless --include, --exclude or --mixed say
+which; shrink is for embedding and head.
+
+GLOB is a shell glob on the names of nodes, or a role that is found by what the graph does: @q @k @v, packed @qkv @kv @qk,
+@o, @gate @up @down, packed @gate-up, @mixer-in and @mixer-out around linear attention, @router, @head. --set gives other options to the nodes that match; the last one that does holds.
+
+--mixed has the rules of onnxruntime-genai's builder. All give the head 8 bits; k_quant_mixed value and down projections
+of sensitive layers too, k_quant_linear layers with linear attention.
+
+Examples:
+  onnx-lathe quantize model/ -o q4/
+  onnx-lathe quantize model/ -o q4/ --mixed k_quant_mixed --method k-quant
+  onnx-lathe quantize model/ -o q4/ --exclude @head --set '*down_proj*=bits:8,blockSize:64'`;
+
+/** @param quantizeOptions of the command `quantize`, when that is the one to run */
+function buildProgram(setExit: (code: number) => void, quantizeOptions?: OptionTable): Command {
   const program = new Command('onnx-lathe')
     .description(
       'Shrink, tie and repack ONNX models that are too big for the machine in front of you.',
@@ -155,6 +174,14 @@ function buildProgram(setExit: (code: number) => void): Command {
     .action(async (model: string, flags: WriteFlags & { readonly recipe: string }) => {
       const { shrinkCommand } = await import('./commands/shrink.ts');
       setExit(await shrinkCommand(model, flags));
+    });
+
+  writeFlags(addOptionFlags(program.command('quantize <model>'), quantizeOptions ?? {}))
+    .description('quantize the weights of MatMul and Gemm')
+    .addHelpText('after', QUANTIZE_HELP)
+    .action(async (model: string, flags: WriteFlags & Readonly<Record<string, unknown>>) => {
+      const { quantizeCommand } = await import('./commands/quantize.ts');
+      setExit(await quantizeCommand(model, flags));
     });
 
   writeFlags(program.command('apply <model>'))
@@ -280,10 +307,12 @@ function usageError({ code, message }: CommanderError): UsageError {
 export async function runCommandLine(args: readonly string[]): Promise<number> {
   let exitCode = 0;
   const json = args.includes('--json');
-  const program = buildProgram((code) => {
-    exitCode = code;
-  });
   try {
+    const isQuantize = args.slice(0, 2).includes('quantize');
+    const quantize = isQuantize ? await import('./commands/quantize.ts') : undefined;
+    const program = buildProgram((code) => {
+      exitCode = code;
+    }, quantize?.QUANTIZE_OPTIONS);
     if (args[0] === '--version' || args[0] === '-V') {
       const { printVersion } = await import('./commands/doctor.ts');
       printVersion();

@@ -185,6 +185,12 @@ export class Graph {
     return this.proto.name ?? '';
   }
 
+  /** The function that this is the body of, or a graph in the body of. */
+  get function(): onnx.IFunctionProto | undefined {
+    if (this.kind === 'function') return this.proto as onnx.IFunctionProto;
+    return this.parent?.function;
+  }
+
   /** Types and shapes as the file states them. */
   get infos(): ValueInfos {
     this.#infos ??= new ValueInfos(this);

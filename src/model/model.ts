@@ -5,14 +5,20 @@ import { NodeTape } from '../proto/headers.ts';
 import { longToNumber, toInt64 } from '../proto/int64.ts';
 import { NameTable } from '../proto/name-table.ts';
 import type { onnx } from '../proto/onnx.js';
+import { AttributeType } from './attributes.ts';
 import { buildGraph } from './build.ts';
 import type { Graph } from './graph.ts';
 import type { NamedTensor } from './initializers.ts';
 import { Names } from './names.ts';
 import { type Node, plainDomain } from './node.ts';
+import type { Tensor } from './tensor.ts';
 import type { Derivation } from './tensor-data.ts';
 import { type ResolveTensor, TensorTable } from './tensor-places.ts';
+import type { Value } from './value.ts';
 import { Wiring } from './wiring.ts';
+
+/** From this IR version on an initializer need not be an input of the graph. */
+export const FREE_INITIALIZERS_IR = 4;
 
 /** The model: its main graph, its local functions, and everything else of the ModelProto as it came. */
 export class Model {
@@ -111,12 +117,35 @@ export class Model {
       : longToNumber(found.version, 'an opset version');
   }
 
-  /** Imports an operator set if the model does not yet; an existing version stays. */
-  importOpset(domain: string, version: number): void {
-    if (this.opsetVersion(domain) !== undefined) return;
-    this.proto.opsetImport = [
-      ...(this.proto.opsetImport ?? []),
-      { domain, version: toInt64(version, 'an opset version') },
-    ];
+  /**
+   * Imports an operator set for the nodes of a graph, if that is not done yet; an existing version stays. The body of a
+   * function has imports of its own, beside those of the model.
+   */
+  importOpset(domain: string, version: number, graph: Graph): void {
+    for (const owner of [this.proto, ...(graph.function === undefined ? [] : [graph.function])]) {
+      if (owner.opsetImport?.some((entry) => plainDomain(entry.domain) === domain)) continue;
+      owner.opsetImport = [
+        ...(owner.opsetImport ?? []),
+        { domain, version: toInt64(version, 'an opset version') },
+      ];
+    }
+  }
+
+  /**
+   * A constant for the readers of `like` in the scope of `like`, itself an initializer or the output of a Constant node:
+   * an initializer where there can be one, else a Constant node. The name must be free: take it from {@link names}.
+   */
+  createConstant(name: string, tensor: Tensor, like: Value): Value {
+    const { graph } = like;
+    const isFree = graph.kind === 'graph' && this.irVersion >= FREE_INITIALIZERS_IR;
+    if (isFree || like.producer === undefined) return graph.createInitializer(name, tensor);
+    const { proto } = tensor;
+    proto.dataType = tensor.dtype;
+    proto.dims = tensor.dims.map((dim) => toInt64(dim, 'a dimension'));
+    const node = graph.createNode({ opType: 'Constant', name: '', inputs: [], outputs: [name] });
+    node.proto.attribute = [{ name: 'value', type: AttributeType.TENSOR, t: proto }];
+    this.otherTensors.add(tensor);
+    graph.insertBefore(like.producer, node);
+    return node.outputs[0] as Value;
   }
 }

@@ -138,6 +138,11 @@ export class TensorTable {
     return this.#tensors.get(proto);
   }
 
+  /** Notes a tensor that is in an attribute now. */
+  add(tensor: Tensor): void {
+    this.#tensors.set(tensor.proto, tensor);
+  }
+
   /** Tensors the model still holds; nodes that were taken out no longer count. */
   *entries(): Generator<{ readonly name: string; readonly tensor: Tensor }> {
     const found: { name: string; tensor: Tensor }[] = [];

@@ -3,6 +3,7 @@
 import { UsageError } from '../errors.ts';
 import { checkLayout, type Layout } from '../external-data/layout.ts';
 import { findSurgery } from '../surgeries/index.ts';
+import { camelCase } from '../surgeries/options.ts';
 
 /** One surgery of a recipe. */
 export interface RecipeStep {
@@ -37,20 +38,17 @@ function parseValue(text: string): unknown {
   return text.includes('|') ? text.split('|') : text;
 }
 
-function camelCase(name: string): string {
-  return name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
-}
-
 /**
  * A step as the command line spells it: `NAME` or `NAME:key=value,key=value`. Keys may be written in kebab-case; a
- * list has its entries separated by `|`.
+ * list has its entries separated by `|`; `key:value` belongs to the option before it: `set=*v_proj*=bits:8,blockSize:64`.
  */
 export function parseStep(text: string): RecipeStep {
   const colon = text.indexOf(':');
   if (colon < 0) return { surgery: text, options: {} };
   // Without a prototype, so that `__proto__` is a name like any other: one that no surgery knows.
   const options: Record<string, unknown> = Object.create(null);
-  for (const pair of text.slice(colon + 1).split(',')) {
+  // A comma before `key:value` goes on with the option before it.
+  for (const pair of text.slice(colon + 1).split(/,(?![^,=]*:)/)) {
     const equals = pair.indexOf('=');
     const key = equals < 0 ? pair : pair.slice(0, equals);
     if (key === '') {

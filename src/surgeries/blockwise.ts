@@ -77,8 +77,9 @@ function codesDims(parameters: QuantizeParameters, shape: CodesShape): number[] 
 }
 
 /**
- * Creates initializers `<name>_Q<bits>`, `<name>_scales`, `<name>_zero_points` for a quantized `weight`. No bytes
- * are made now: the tensors are derivations of the weight's file range.
+ * Creates constants `<name>_Q<bits>`, `<name>_scales`, `<name>_zero_points` for a quantized `weight`, where the weight
+ * is: initializers, or in a function Constant nodes. No bytes are made now: the tensors are derivations of the weight's
+ * file range.
  */
 export function quantizedInitializers(
   model: Model,
@@ -93,7 +94,7 @@ export function quantizedInitializers(
     sources: [weight.range],
     outputs,
   });
-  const { graph, name } = weight.source;
+  const { name } = weight.source;
   const create = (role: string, suffix: string, dims?: readonly number[]): Value | undefined => {
     const output = derivation.outputs.findIndex((spec) => spec.role === role);
     const spec = derivation.outputs[output];
@@ -103,7 +104,7 @@ export function quantizedInitializers(
       derivation,
       output,
     });
-    return graph.createInitializer(model.names.claim(`${name}${suffix}`), tensor);
+    return model.createConstant(model.names.claim(`${name}${suffix}`), tensor, weight.source);
   };
   const codes = create('codes', `_Q${parameters.bits}`, codesDims(parameters, shape));
   const scales = create('scales', '_scales');

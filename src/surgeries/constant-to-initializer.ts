@@ -6,16 +6,12 @@
  */
 
 import { DType, dtypeLabel } from '../dtypes.ts';
-import type { Graph } from '../model/graph.ts';
-import type { Model } from '../model/model.ts';
+import { FREE_INITIALIZERS_IR, type Model } from '../model/model.ts';
 import type { Node } from '../model/node.ts';
 import { Tensor } from '../model/tensor.ts';
 import { longToBigInt } from '../proto/int64.ts';
 import type { onnx } from '../proto/onnx.js';
 import { type Change, type Decline, defineSurgery, precondition } from './surgery.ts';
-
-/** From this IR version on an initializer need not be an input of the graph. */
-const FREE_INITIALIZERS_IR = 4;
 
 function inline(dtype: number, dims: readonly number[], array: ArrayBufferView): Tensor {
   const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
@@ -54,13 +50,6 @@ function nodeValue(model: Model, node: Node): Tensor | string {
   return 'it has no value';
 }
 
-function isInFunction(graph: Graph): boolean {
-  for (let scope: Graph | undefined = graph; scope !== undefined; scope = scope.parent) {
-    if (scope.kind === 'function') return true;
-  }
-  return false;
-}
-
 /** What the node says about itself goes with its value. */
 function inheritAnnotations(node: Node, { proto }: Tensor): void {
   const { docString, metadataProps } = node.proto;
@@ -91,7 +80,7 @@ export default defineSurgery({
       for (const node of graph.nodes) {
         const [value] = node.outputs;
         if (!node.is('Constant') || value === undefined) continue;
-        const tensor = isInFunction(graph)
+        const tensor = graph.function
           ? 'it is in the body of a function, which has no initializers'
           : nodeValue(model, node);
         if (typeof tensor === 'string') {

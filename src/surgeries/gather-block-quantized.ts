@@ -40,7 +40,7 @@ export function replaceByGatherBlockQuantized(
   });
   inheritAnnotations(node, replacement);
   graph.replaceNode(node, replacement);
-  model.importOpset('com.microsoft', 1);
+  model.importOpset('com.microsoft', 1, graph);
   return replacement;
 }
 

@@ -11,6 +11,8 @@ export interface OptionSpec<T> {
   /** Placeholder for help, for example `4|8` or `GLOB`. */
   readonly argument: string;
   readonly parse: (input: unknown, name: string) => T;
+  /** Other names it may be given by, such as Olive's. */
+  readonly aliases?: readonly string[];
 }
 
 export type OptionTable = Readonly<Record<string, OptionSpec<unknown>>>;
@@ -147,6 +149,11 @@ export function byteSize(settings: {
   };
 }
 
+/** `block-size` as `blockSize`. */
+export function camelCase(name: string): string {
+  return name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
 /** Small edit distance, for suggestions; stops caring beyond 3. */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
@@ -190,15 +197,22 @@ export function parseOptions<O extends OptionTable>(
   owner: string,
 ): OptionValues<O> {
   const values: Record<string, unknown> = {};
-  for (const name of Object.keys(given)) {
-    if (!Object.hasOwn(table, name)) {
+  const named = new Map<string, unknown>();
+  for (const [name, value] of Object.entries(given)) {
+    const isAlias = ([, { aliases }]: [string, OptionSpec<unknown>]) => aliases?.includes(name);
+    const own = Object.hasOwn(table, name) ? name : Object.entries(table).find(isAlias)?.[0];
+    if (own === undefined) {
       throw new UsageError('ERR_OPTION', `${owner} has no option "${name}"`, {
         hint: suggestion(name, Object.keys(table)),
       });
     }
+    if (named.has(own)) {
+      throw new UsageError('ERR_OPTION', `${owner} is given the option "${own}" by two names`);
+    }
+    named.set(own, value);
   }
   for (const [name, spec] of Object.entries(table)) {
-    const value = Object.hasOwn(given, name) ? spec.parse(given[name], name) : spec.default;
+    const value = named.has(name) ? spec.parse(named.get(name), name) : spec.default;
     if (value === undefined) {
       throw new UsageError('ERR_OPTION', `${owner} needs the option "${name}"`, {
         hint: `${name}: ${spec.help}`,

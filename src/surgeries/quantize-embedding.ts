@@ -3,9 +3,9 @@
  *
  * The table is found by structure (rows looked up by a graph input of token ids), stored [vocab, hidden] or, behind
  * a Transpose, [hidden, vocab]. All lookups of the same table change together. All attributes are written and, unless
- * the table is symmetric, zero points, since their defaults differ between execution providers. At 4 bits an odd
- * number of blocks per row is avoided by a smaller block, or else the table is symmetric: ONNX Runtime up to 1.26
- * reads packed zero points of odd rows from the wrong place.
+ * the table is symmetric, zero points, since their defaults differ between execution providers. Rows whose zero points
+ * do not fill whole bytes (an odd number of blocks at 4 bits, no multiple of four at 2) are avoided by a smaller block,
+ * or else the table is symmetric: ONNX Runtime up to 1.26 reads packed zero points of such rows from the wrong place.
  */
 
 import { type Embedding, findEmbedding } from '../anatomy/embedding.ts';
@@ -35,11 +35,34 @@ export function embeddingBlocks(hiddenSize: number, wanted: Blocks): Blocks | st
   const largest = dividing[0];
   if (largest === undefined) return `its width ${hiddenSize} is not a multiple of 16`;
   if (wanted.bits === 8 || wanted.symmetric) return { ...wanted, blockSize: largest };
-  const even = dividing.find((size) => (hiddenSize / size) % 2 === 0);
-  return even === undefined
+  const zeroPointsPerByte = 8 / wanted.bits;
+  const whole = dividing.find((size) => (hiddenSize / size) % zeroPointsPerByte === 0);
+  return whole === undefined
     ? { ...wanted, blockSize: largest, symmetric: true }
-    : { ...wanted, blockSize: even };
+    : { ...wanted, blockSize: whole };
 }
+
+/** What a user should know of the blocks a table has, where they are not those that were asked for. */
+function blockWarnings(hiddenSize: number, wanted: Blocks, blocks: Blocks): string[] {
+  const warnings: string[] = [];
+  const isPacked = !wanted.symmetric && wanted.bits !== 8;
+  if (blocks.blockSize !== wanted.blockSize) {
+    const count = !isPacked ? 'a whole' : wanted.bits === 4 ? 'an even' : 'four times a whole';
+    warnings.push(
+      `the embedding has blocks of ${blocks.blockSize}: ${hiddenSize} columns do not make ${count} number of blocks of ${wanted.blockSize}`,
+    );
+  }
+  if (blocks.symmetric && !wanted.symmetric) {
+    const count = wanted.bits === 4 ? 'an odd number' : 'no multiple of four';
+    warnings.push(`the embedding is symmetric: ${hiddenSize} columns make ${count} of blocks`);
+  }
+  if (blocks.symmetric) warnings.push(NO_ZERO_POINTS);
+  if (blocks.bits === 2) warnings.push(TWO_BITS);
+  return warnings;
+}
+
+const TWO_BITS =
+  'the embedding has 2 bits: ONNX Runtime before 1.27 does not load GatherBlockQuantized with so few';
 
 function nothing(declined: readonly Decline[]): SurgeryResult {
   return { changes: [], declined, warnings: [] };
@@ -61,7 +84,7 @@ export default defineSurgery({
   summary: 'Quantize the token-embedding table to blocks (GatherBlockQuantized)',
   options: {
     ...blockwiseOptions,
-    bits: choice([4, 8], { default: 8, help: 'bits per element' }),
+    bits: choice([2, 4, 8], { default: 8, help: 'bits per element' }),
   },
   apply(model, options) {
     const embedding = findEmbedding(model, findHead(model)?.linear);
@@ -71,19 +94,7 @@ export default defineSurgery({
     if (typeof weight === 'string') return declined(weight.replace('its weight', 'its table'));
     const blocks = embeddingBlocks(embedding.hiddenSize, options);
     if (typeof blocks === 'string') return declined(blocks);
-    const warnings: string[] = [];
-    if (blocks.blockSize !== options.blockSize) {
-      const count = options.bits === 4 && !options.symmetric ? 'an even' : 'a whole';
-      warnings.push(
-        `the embedding has blocks of ${blocks.blockSize}: ${embedding.hiddenSize} columns do not make ${count} number of blocks of ${options.blockSize}`,
-      );
-    }
-    if (blocks.symmetric && !options.symmetric) {
-      warnings.push(
-        `the embedding is symmetric: ${embedding.hiddenSize} columns make an odd number of blocks`,
-      );
-    }
-    if (blocks.symmetric) warnings.push(NO_ZERO_POINTS);
+    const warnings = blockWarnings(embedding.hiddenSize, options, blocks);
     const parameters = quantizeParameters(
       weight,
       { layout: embedding.layout, n: embedding.vocabSize, k: embedding.hiddenSize },

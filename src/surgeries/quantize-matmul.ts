@@ -1,24 +1,27 @@
 /**
  * Quantize the weights of MatMul and Gemm nodes to blocks: each becomes a MatMulNBits node.
  *
- * Works on every graph of the model. The weight may be stored [K, N] or, behind a Transpose or a Gemm with transB,
- * [N, K]; a bias stays where it is, a Gemm's own bias becomes an Add. A weight read by several nodes is quantized and
- * stored once. Nodes that cannot be rewritten are declined with the reason.
+ * Works on every graph of the model, bodies of functions included: their weights are Constant nodes and stay such. The
+ * weight may be stored [K, N] or, behind a Transpose or a Gemm with transB, [N, K], with dimensions of 1 before; a bias
+ * stays where it is, a Gemm's own bias becomes an Add. A weight read by several nodes is quantized and stored once for
+ * each way they want it. Nodes that cannot be rewritten are declined with the reason.
  */
 
+import { passedWeightReason } from '../anatomy/function-weights.ts';
 import { describeLinear, type FloatLinear } from '../anatomy/linear.ts';
 import { removeUnread } from '../model/liveness.ts';
 import type { Value } from '../model/value.ts';
 import {
   accuracyWarnings,
   blockwiseOptions,
-  type QuantizedValues,
   quantizableWeight,
-  quantizedInitializers,
   quantizeParameters,
 } from './blockwise.ts';
 import { replaceByMatMulNBits } from './matmul-nbits.ts';
+import { MIXED_RULES, MixedPrecision } from './mixed-precision.ts';
 import { choice, selectors } from './options.ts';
+import { NodeOverrides, overrides } from './overrides.ts';
+import { QuantizedWeights } from './quantized-weights.ts';
 import { NodeSelector } from './selectors.ts';
 import { type Change, type Decline, defineSurgery } from './surgery.ts';
 
@@ -28,11 +31,18 @@ const SMALLEST_K = 16;
 function obstacle(linear: FloatLinear): string | undefined {
   if (linear.k < SMALLEST_K)
     return `it has ${linear.k} inputs, fewer than one block of ${SMALLEST_K}`;
-  if (linear.node.graph.kind === 'function') {
-    return 'it is in the body of a function, which has no initializers of its own';
-  }
   return undefined;
 }
+
+/** Options that may differ from node to node. */
+const nodeOptions = {
+  ...blockwiseOptions,
+  bits: choice([2, 4, 8], { default: 4, help: 'bits per weight' }),
+  accuracyLevel: choice([0, 1, 2, 3, 4], {
+    default: 4,
+    help: 'accuracy_level of MatMulNBits; 4 computes with int8 activations',
+  }),
+} as const;
 
 export default defineSurgery({
   name: 'quantize-matmul',
@@ -42,35 +52,40 @@ export default defineSurgery({
   },
   summary: 'Quantize the weights of MatMul and Gemm to blocks (MatMulNBits)',
   options: {
-    ...blockwiseOptions,
-    bits: choice([2, 4, 8], { default: 4, help: 'bits per weight' }),
-    accuracyLevel: choice([0, 1, 2, 3, 4], {
-      default: 4,
-      help: 'accuracy_level of MatMulNBits; 4 computes with int8 activations',
+    ...nodeOptions,
+    include: selectors({
+      help: 'only nodes that match: a glob on the name, or a role such as @head, @v, @down',
     }),
-    include: selectors({ help: 'only nodes that match (glob on the name, or @head)' }),
     exclude: selectors({ help: 'not the nodes that match' }),
+    mixed: choice(MIXED_RULES, {
+      default: 'none',
+      help: '8 bits for some: the head; and value and down projections, or layers with linear attention',
+    }),
+    set: overrides(nodeOptions, { help: 'other options for the nodes that match' }),
   },
   apply(model, options) {
     const include = new NodeSelector(model, options.include);
     const exclude = new NodeSelector(model, options.exclude);
+    const mixed = new MixedPrecision(model, options.mixed);
+    const set = new NodeOverrides(model, options.set);
     const changes: Change[] = [];
-    const quantized = new Set<Value>();
+    const tables = new QuantizedWeights(model);
     const weights = new Set<Value>();
     const declined: Decline[] = [];
-    const warnings: string[] = [];
-    const made = {
-      rows: new Map<Value, QuantizedValues>(),
-      columns: new Map<Value, QuantizedValues>(),
-    };
+    const accuracy = new Set<string>();
     for (const node of [...model.nodes()]) {
       const linear = describeLinear(model, node);
       if (linear === undefined) continue;
-      if (!include.isEmpty && !include.matches(node)) continue;
-      if (exclude.matches(node) || linear.kind === 'quantized') continue;
+      // All are asked about every node, so that what matches none is known.
+      const isExcluded = exclude.matches(node);
+      const isIncluded = include.matches(node) || include.isEmpty;
+      const isChosen = isIncluded && !isExcluded && linear.kind !== 'quantized';
+      const chosen = { ...options, ...mixed.of(node), ...set.of(node, isChosen) };
+      if (!isChosen) continue;
       const decline = (reason: string) => declined.push({ node: node.label, reason });
       if (linear.kind === 'none') {
-        if (!linear.isProduct) decline(linear.reason);
+        const reason = linear.isProduct ? passedWeightReason(model, node) : linear.reason;
+        if (reason !== undefined) decline(reason);
         continue;
       }
       const weight = quantizableWeight(linear.weight);
@@ -79,22 +94,25 @@ export default defineSurgery({
         decline(reason ?? '');
         continue;
       }
-      const parameters = quantizeParameters(weight, linear, options);
+      const parameters = quantizeParameters(weight, linear, chosen);
       const { source } = linear.weight;
-      const table =
-        made[linear.layout].get(source) ??
-        quantizedInitializers(model, { source, range: weight.range }, parameters, 'blocks');
-      made[linear.layout].set(source, table);
+      const table = tables.table({ source, range: weight.range }, parameters, node);
       const [, input] = node.inputs;
       if (input !== undefined) weights.add(input);
-      quantized.add(source);
       const { bits, n, k } = parameters;
       changes.push({ node: node.label, what: `${bits}-bit weight [${n}, ${k}]` });
-      replaceByMatMulNBits(model, node, table, parameters, options);
+      for (const warning of accuracyWarnings(bits, chosen.accuracyLevel)) accuracy.add(warning);
+      replaceByMatMulNBits(model, linear, table, parameters, chosen);
     }
     removeUnread(model, weights);
-    warnings.push(...include.warnings('include'), ...exclude.warnings('exclude'));
-    if (changes.length > 0) warnings.push(...accuracyWarnings(options.bits, options.accuracyLevel));
-    return { changes, declined, warnings, quantized: [...quantized] };
+    const warnings = [
+      ...include.warnings('include'),
+      ...exclude.warnings('exclude'),
+      ...mixed.warnings,
+      ...set.warnings(),
+      ...tables.warnings(),
+      ...accuracy,
+    ];
+    return { changes, declined, warnings, quantized: tables.sources };
   },
 });

@@ -2,13 +2,29 @@
 
 import { findEmbedding } from '../anatomy/embedding.ts';
 import { findHead } from '../anatomy/head.ts';
+import { findLayerRoles } from '../anatomy/layer-roles.ts';
+import { LAYER_ROLES } from '../anatomy/role-names.ts';
 import { UsageError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
 import type { Node } from '../model/node.ts';
 import { suggestion } from './options.ts';
 
 /** Roles that may stand where a glob stands. */
-export const ROLES = ['@head', '@embedding'] as const;
+export const ROLES: readonly string[] = [
+  '@embedding',
+  ...LAYER_ROLES.filter((role) => role !== 'other').map((role) => `@${role}`),
+];
+
+/** Whether a node has one of {@link ROLES} in the model as it is now. */
+function roleMatcher(model: Model, role: string): (node: Node) => boolean {
+  if (role === '@head' || role === '@embedding') {
+    const head = findHead(model)?.linear;
+    const target = role === '@head' ? head?.node : findEmbedding(model, head)?.node;
+    return (node) => node === target;
+  }
+  const { byNode } = findLayerRoles(model);
+  return (node) => `@${byNode.get(node)?.role}` === role;
+}
 
 /** A regular expression for a shell glob: `*` any run, `?` one character; everything else is literal. */
 export function globPattern(glob: string): RegExp {
@@ -32,15 +48,12 @@ export class NodeSelector {
         const pattern = globPattern(text);
         return { text, matches: (node) => pattern.test(node.name) };
       }
-      const role = ROLES.find((known) => known === text);
-      if (role === undefined) {
+      if (!ROLES.includes(text)) {
         throw new UsageError('ERR_UNKNOWN_NAME', `"${text}" is not a role`, {
           hint: suggestion(text, ROLES),
         });
       }
-      const head = findHead(model)?.linear;
-      const target = role === '@head' ? head?.node : findEmbedding(model, head)?.node;
-      return { text, matches: (node) => node === target };
+      return { text, matches: roleMatcher(model, text) };
     });
   }
 
@@ -56,6 +69,11 @@ export class NodeSelector {
       found = true;
     }
     return found;
+  }
+
+  /** Whether any selector ever matched. */
+  get hasMatched(): boolean {
+    return this.#unmatched.size < this.#entries.length;
   }
 
   /** Warnings for the globs that matched no node so far. A role may well be absent: a model need not have a head. */

@@ -43,7 +43,7 @@ const TIED_ALREADY = 'tied already: head and embedding read the same bytes';
 
 /** Widths and blocks that both operators have on every execution provider that has them at all. */
 function tableObstacle(table: QuantizedTable): string | undefined {
-  if (table.bits !== 4 && table.bits !== 8) return `the table has ${table.bits} bits per element`;
+  if (![2, 4, 8].includes(table.bits)) return `the table has ${table.bits} bits per element`;
   if (!BLOCK_SIZES.some((size) => size === table.blockSize)) {
     return `the table has blocks of ${table.blockSize}`;
   }
@@ -128,7 +128,7 @@ function geometry(table: QuantizedTable) {
   return {
     n,
     k,
-    bits: table.bits as 4 | 8,
+    bits: table.bits as 2 | 4 | 8,
     blockSize: table.blockSize as 16 | 32 | 64 | 128 | 256,
   };
 }
@@ -162,7 +162,7 @@ export async function tieToEmbedding(
   if (reason !== undefined) return { reason };
   const values = tableValues(work, table, 'blocks', linear.node);
   const unread = linear.node.inputs.slice(1);
-  replaceByMatMulNBits(work.model, linear.node, values, geometry(table), work.options);
+  replaceByMatMulNBits(work.model, linear, values, geometry(table), work.options);
   removeUnread(work.model, unread);
   const what = `reads the embedding's ${table.bits}-bit table`;
   return { what, warnings: accuracyWarnings(table.bits, work.options.accuracyLevel) };
@@ -182,7 +182,7 @@ export async function tieFloatEmbedding(
   const obstacle = tableObstacle(table);
   if (obstacle !== undefined) return { reason: obstacle };
   const kBlocks = table.k / table.blockSize;
-  if (table.bits === 4 && table.zeroPoints !== undefined && kBlocks % 2 !== 0) {
+  if (table.zeroPoints !== undefined && (kBlocks * table.bits) % 8 !== 0) {
     return {
       reason: `rows of ${kBlocks} blocks with packed zero points are read wrongly by ONNX Runtime up to 1.26`,
     };
@@ -220,6 +220,12 @@ export async function tieFloatCopies(
   const { model } = work;
   if (sameData(linear.weight.tensor.data, embedding.table.tensor.data)) {
     return { reason: TIED_ALREADY };
+  }
+  const { resultRank } = linear;
+  if (resultRank !== undefined) {
+    return {
+      reason: `the head gives its result ${resultRank} dimensions, which the table would not`,
+    };
   }
   const head = floatTable(linear.weight, linear);
   const table = floatTable(embedding.table, {

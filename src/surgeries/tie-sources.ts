@@ -31,7 +31,7 @@ export function floatTable(
 /** A quantized table that is stored in the input, as the gates read it, or the reason why they cannot. */
 export function storedTable(table: QuantizedTable): StoredTable | string {
   const { bits, blockSize, n, k } = table;
-  if (bits !== 4 && bits !== 8) return `it has ${bits} bits per element`;
+  if (bits !== 2 && bits !== 4 && bits !== 8) return `it has ${bits} bits per element`;
   const size = BLOCK_SIZES.find((known) => known === blockSize);
   if (size === undefined) return `it has blocks of ${blockSize}`;
   const scaleType = table.scales.tensor.dtype;

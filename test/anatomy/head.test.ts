@@ -45,6 +45,12 @@ describe('the head is found', () => {
       't = Transpose(W)\nu = Transpose(t)\nlogits = MatMul(x, u)',
       'columns',
     ],
+    ['as a stack of one weight', 'weight B: fp32[1, 32, 48]\nlogits = MatMul(x, B)', 'columns'],
+    [
+      'behind a Transpose of such a stack',
+      'weight B: fp32[1, 48, 32]\nb = Transpose(B) {perm: [0, 2, 1]}\nlogits = MatMul(x, b)',
+      'rows',
+    ],
     ['as a Gemm', 'logits = Gemm(x, W)', 'columns'],
     ['as a Gemm with transB', 'logits = Gemm(x, R) {transB: 1}', 'rows'],
     [
@@ -143,10 +149,10 @@ describe('no head is found', () => {
       'of a weight a caller may replace',
       'input V: fp32[32, 48]\nweight V: fp32[32, 48]\nlogits = MatMul(x, V)',
     ],
-    ['of a weight with three dimensions', 'weight B: fp32[1, 32, 48]\nlogits = MatMul(x, B)'],
+    ['of a stack of weights', 'weight B: fp32[2, 32, 48]\nlogits = MatMul(x, B)'],
     [
-      'behind a Transpose of three dimensions',
-      'weight B: fp32[1, 32, 48]\nb = Transpose(B) {perm: [0, 2, 1]}\nlogits = MatMul(x, b)',
+      'behind a Transpose of all three dimensions',
+      'weight B: fp32[48, 32, 1]\nb = Transpose(B) {perm: [2, 1, 0]}\nlogits = MatMul(x, b)',
     ],
     [
       'behind a Transpose that does nothing',

@@ -87,6 +87,7 @@ describe('inspect --savings', () => {
     expect(savings.map(({ recipe }: { recipe: string }) => recipe)).toEqual([
       'q4',
       'q4-small',
+      'q4-mixed',
       'q8',
       'int8-embedding',
     ]);

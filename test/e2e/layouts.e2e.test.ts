@@ -51,6 +51,7 @@ const TOLERANCES: Readonly<Record<string, Record<'plain' | 'hybrid', readonly [n
   {
     q4: { plain: [0.8, 0.14], hybrid: [3, 0.35] },
     'q4-small': { plain: [1, 0.16], hybrid: [3, 0.4] },
+    'q4-mixed': { plain: [0.8, 0.14], hybrid: [3, 0.35] },
     q8: { plain: [0.09, 0.013], hybrid: [0.27, 0.035] },
     'int8-embedding': { plain: [0.04, 0.007], hybrid: [0.18, 0.017] },
   };

@@ -48,7 +48,7 @@ function formatOf({ type, bits, blockSize, k, symmetric }: QuantizeParameters) {
 describe('tieGate', () => {
   it('accepts a table and its own encoding, at every type and width', () => {
     for (const type of [1, 10, 16] as const) {
-      for (const bits of [4, 8] as const) {
+      for (const bits of [2, 4, 8] as const) {
         for (const symmetric of [false, true]) {
           const of = { ...parameters, type, bits, symmetric };
           const tile = tileOf(encodeFloats(type, tableOf(bits)), of);

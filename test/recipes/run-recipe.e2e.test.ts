@@ -213,8 +213,14 @@ describe('named recipes', () => {
     'MatMul(s, t)',
     'MatMul(s, H)',
   );
-  const bodies = { q4: 4, 'q4-small': 4, q8: 8, 'int8-embedding': undefined } as const;
-  const heads = { q4: 8, 'q4-small': 4, q8: 8, 'int8-embedding': 8 } as const;
+  const bodies = {
+    q4: 4,
+    'q4-small': 4,
+    'q4-mixed': 4,
+    q8: 8,
+    'int8-embedding': undefined,
+  } as const;
+  const heads = { q4: 8, 'q4-small': 4, 'q4-mixed': 8, q8: 8, 'int8-embedding': 8 } as const;
 
   it.each(NAMED_RECIPES.map((recipe) => recipe.name as keyof typeof bodies))('%s', async (name) => {
     const steps = NAMED_RECIPES.find((recipe) => recipe.name === name)?.steps ?? [];
@@ -355,7 +361,7 @@ y = MatMul(x, W) @layer
     expect(report.changed).toBe(false);
   });
 
-  it('weights in bodies and in functions: the former change, the latter are declined', async () => {
+  it('weights in functions, which stay Constant nodes, in data files too', async () => {
     const text = `
 input x: fp32[rows, 64]
 output y: fp32[rows, 64]
@@ -364,9 +370,11 @@ function local.Layer(a) -> b
   const W: fp32[64, 64] = random(1)
   b = MatMul(a, W)
 `;
-    const { declined } = await runText(scratch(), text, ['quantize-matmul']);
-    expect(declined).toEqual([
-      'it is in the body of a function, which has no initializers of its own',
-    ]);
+    const result = await runText(scratch(), text, ['quantize-matmul']);
+    expect(result.declined).toEqual([]);
+    expect(result.printed).toContain('const W_Q4: uint8[64, 2, 16]');
+    const embedded = await runText(scratch('one'), text, ['quantize-matmul'], { data: null });
+    await expectClose(result, 0.12);
+    await expectClose(embedded, 0.12);
   });
 });

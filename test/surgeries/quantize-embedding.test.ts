@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { embeddingBlocks } from '../../src/surgeries/quantize-embedding.ts';
 import { expectClose } from '../support/compare-runs.ts';
-import { runText } from '../support/recipe-run.ts';
+import { isTied, runText } from '../support/recipe-run.ts';
 import { useScratchDirectory } from '../support/scratch-directory.ts';
 
 const scratch = useScratchDirectory();
@@ -18,6 +18,10 @@ describe('blocks of a table', () => {
     [96, { bits: 8, blockSize: 32, symmetric: false }, { blockSize: 32, symmetric: false }],
     [96, { bits: 8, blockSize: 64, symmetric: false }, { blockSize: 32, symmetric: false }],
     [768, { bits: 4, blockSize: 256, symmetric: false }, { blockSize: 128, symmetric: false }],
+    [64, { bits: 2, blockSize: 32, symmetric: false }, { blockSize: 16, symmetric: false }],
+    [128, { bits: 2, blockSize: 32, symmetric: false }, { blockSize: 32, symmetric: false }],
+    [96, { bits: 2, blockSize: 32, symmetric: false }, { blockSize: 32, symmetric: true }],
+    [80, { bits: 2, blockSize: 32, symmetric: false }, { blockSize: 16, symmetric: true }],
   ] as const)('of width %d, wanted %o', (width, wanted, given) => {
     expect(embeddingBlocks(width, wanted)).toEqual({ ...wanted, ...given });
   });
@@ -49,6 +53,7 @@ y = Add(a, b)`,
   ],
 ])('the rows of a table that is %s come out as they were', async (_, body) => {
   for (const [bits, tolerance] of [
+    [2, 0.6],
     [4, 0.15],
     [8, 0.01],
   ] as const) {
@@ -58,6 +63,27 @@ y = Add(a, b)`,
     expect(result.printed).not.toContain('fp16[1024, 80]');
     await expectClose(result, tolerance);
   }
+});
+
+it('has 2 bits and zero points where four blocks and more share their bytes', async () => {
+  const text = `
+input ids: int64[batch, seq]
+output logits: fp32[batch, seq, 1024]
+weight E: fp32[1024, 64] = random(1)
+h = Gather(E, ids)
+t = Transpose(E)
+logits = MatMul(h, t)
+`;
+  const steps = [['quantize-embedding', { bits: 2 }] as const, 'tie-word-embeddings'];
+  const result = await runText(scratch(), text, steps);
+  expect(result.report.warnings).toEqual([
+    'the embedding has blocks of 16: 64 columns do not make four times a whole number of blocks of 32',
+    'the embedding has 2 bits: ONNX Runtime before 1.27 does not load GatherBlockQuantized with so few',
+  ]);
+  expect(result.printed).toContain('weight E_zero_points: uint8[1024, 1]');
+  expect(result.declined).toEqual([]);
+  expect(isTied(result.output)).toBe(true);
+  await expectClose(result, 0.5);
 });
 
 it('leaves a lookup of the columns of the same table alone', async () => {

@@ -51,6 +51,18 @@ export const COMMANDS = [
     ],
   },
   {
+    name: 'quantize',
+    about:
+      'Quantizes the layers of the body, with every option there is: one step of a recipe, on its own.',
+    examples: [
+      { args: ['quantize', 'austen', '-o', 'body', '--method', 'k-quant'] },
+      {
+        args: ['quantize', 'austen', '--exclude', '@head', '--set', '@down=bits:8', '--dry-run'],
+        says: '8 bits for the down projections, whatever they are called:',
+      },
+    ],
+  },
+  {
     name: 'apply',
     about:
       'Runs surgeries in the order given. Options follow a colon; `|` separates the entries of a list.',

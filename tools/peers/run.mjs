@@ -17,7 +17,7 @@ import { pythonEnvironment } from './python-environment.mjs';
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, '..', '..');
 const command = join(root, 'dist', 'cli', 'main.js');
-const recipes = ['q4', 'q4-small', 'q8', 'int8-embedding'];
+const recipes = ['q4', 'q4-small', 'q4-mixed', 'q8', 'int8-embedding'];
 
 /** Directories below `directory` that hold a model, at any depth. @param {string} directory @returns {string[]} */
 function modelDirectories(directory) {

@@ -2,12 +2,9 @@
 
 import { findSurgery, SURGERIES } from '../../surgeries/index.ts';
 import type { Surgery } from '../../surgeries/surgery.ts';
+import { kebabCase } from '../option-flags.ts';
 import { printJson, printLine } from '../output.ts';
 import { formatTable } from '../table.ts';
-
-function kebabCase(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-}
 
 function defaultText(value: unknown): string {
   if (value === undefined) return ' (must be given)';
