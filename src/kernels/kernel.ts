@@ -105,23 +105,20 @@ export function quantizedChannel(
 
 /**
  * Outputs of `quantize`, in order: codes UINT8 [n, kBlocks, blob] (`olive-gather`: [n, ceil(k * bits / 8)]), scales
- * [n, kBlocks] in the source's type and, unless symmetric, zero points UINT8 [n, ceil(kBlocks * bits / 8)]. Throws a {@link UsageError} for parameters that
+ * [n, kBlocks] in the source's type and, unless symmetric, zero points UINT8 [n, ceil(kBlocks * bits / 8)]; the last two
+ * in one dimension where Olive has them so. Throws a {@link UsageError} for parameters that
  * no kernel takes, a FormatError when a size goes beyond 2^53-1.
  */
 export function quantizeOutputs(parameters: QuantizeParameters): OutputSpec[] {
   checkQuantizeParameters(parameters);
   const { method, type, n, symmetric } = parameters;
-  const channel = quantizedChannel(parameters);
-  const codesDims =
-    method === 'olive-gather'
-      ? [n, channel.codesByteLength]
-      : [n, channel.blocks, channel.blobByteLength];
-  const outputs = [
-    output('codes', DType.UINT8, codesDims),
-    output('scales', type, [n, channel.blocks]),
-  ];
-  if (!symmetric)
-    outputs.push(output('zeroPoints', DType.UINT8, [n, channel.zeroPointsByteLength]));
+  const { blocks, blobByteLength, codesByteLength, zeroPointsByteLength } =
+    quantizedChannel(parameters);
+  const codesDims = method === 'olive-gather' ? [n, codesByteLength] : [n, blocks, blobByteLength];
+  const isFlat = isOliveMethod(method) && method !== 'olive-gather' && method !== 'olive-int8';
+  const dims = (perChannel: number) => (isFlat ? [n * perChannel] : [n, perChannel]);
+  const outputs = [output('codes', DType.UINT8, codesDims), output('scales', type, dims(blocks))];
+  if (!symmetric) outputs.push(output('zeroPoints', DType.UINT8, dims(zeroPointsByteLength)));
   return outputs;
 }
 
