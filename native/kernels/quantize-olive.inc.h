@@ -1,5 +1,6 @@
-// What Olive's passes make of a weight, bit for bit; the references are in src/kernels/olive-*.ts. Blocks are decoded in
-// groups of kLanes; a search takes one block a lane, the other methods one block at a time. Needs a simd-*.h before it.
+// What Olive's passes make of a weight, bit for bit; the references are in src/kernels/olive-*.ts. Blocks are decoded
+// in groups of kLanes; a search takes one block a lane, the other methods one block at a time. Needs a simd-*.h and
+// quantize-rows.inc.h before it.
 #pragma once
 
 #include "quantize-olive-search.inc.h"

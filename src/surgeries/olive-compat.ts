@@ -95,7 +95,7 @@ export function oliveParameters(
 export class OliveNames {
   readonly #names = new Map<Value, string>();
 
-  /** Notes the result of a node that is about to be replaced. Olive renames in the main graph and in bodies, this in the main graph only. */
+  /** Notes the result of a node that is about to be replaced. In bodies, where Olive renames too, it keeps its name. */
   add(node: Node, { method, bits }: Pick<QuantizeParameters, 'method' | 'bits'>): void {
     const [output] = node.outputs;
     const isMain = node.graph.kind === 'graph' && node.graph.parent === undefined;

@@ -4,7 +4,7 @@
     python3 -m venv venv && venv/bin/pip install onnxruntime==1.30.0 numpy ml_dtypes
     venv/bin/python tools/peers/make-quantizer-goldens.py
 
-Inputs are not stored: test/kernels/golden-inputs.ts makes them from (pattern, seed, K, N) by the formulas below.
+Inputs are not stored: test/kernels/golden-inputs.ts makes them from (pattern, seed, K, N) by the formulas of golden_inputs.py.
 Outputs are stored as hex; long ones as SHA-256. Slots past the end of a channel whose length is odd are cleared, as
 ONNX Runtime leaves whatever the neighbouring block had there.
 """

@@ -1,6 +1,6 @@
-"""Olive's quantizing passes without the rest of Olive: its package asks for PyTorch, transformers and telemetry, of which
-these passes use nothing. Their modules are the ones that olive-ai installs, unchanged; what they import for reading
-models and declaring options stands in as empty classes.
+"""Olive's quantizing passes without the rest of Olive: its package asks for PyTorch, transformers and telemetry, of
+which these passes use nothing. Their modules are the ones that olive-ai installs, unchanged; what they import for
+reading models and declaring options stands in as empty classes.
 """
 
 import importlib.util
