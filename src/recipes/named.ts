@@ -39,7 +39,7 @@ export const NAMED_RECIPES: readonly NamedRecipe[] = [
   {
     name: 'q4',
     summary: '4-bit body, 8-bit embedding and head, stored once where tied',
-    steps: [EMBEDDING_8, TIE, HEAD_8, body({ bits: 4, method: 'rtn' }), CLEAN],
+    steps: [EMBEDDING_8, TIE, HEAD_8, body({ bits: 4, method: 'k-quant' }), CLEAN],
   },
   {
     name: 'q4-small',

@@ -1,6 +1,6 @@
 /**
- * `compat: olive`: the codes, scales, zero points, shapes and names that Microsoft Olive's quantizing passes give, their
- * defects included, for comparing with Olive and for pipelines that expect its results. Pure.
+ * `compat: olive`: the codes, scales, zero points, shapes and names that Microsoft Olive's quantizing passes give, with
+ * their defects, for comparing with Olive and for pipelines that expect its results. Pure.
  */
 
 import { DType } from '../dtypes.ts';

@@ -62,7 +62,7 @@ export default defineSurgery({
       default: 'none',
       help: '8 bits for some: the head; and value and down projections, or layers with linear attention',
     }),
-    set: overrides(nodeOptions, { help: 'other options for the nodes that match' }),
+    set: overrides(nodeOptions, { help: 'other options for the nodes that match, such as @down=bits:8,blockSize:64' }),
   },
   check: (options) => checkOliveOptions('product', options),
   apply(model, options) {

@@ -23,32 +23,41 @@ const command = join(root, 'dist', 'cli', 'main.js');
  * @typedef {{ surgery: string, olive: Record<string, string | number | boolean> }} Run
  */
 
+/**
+ * The ways of one pass at one width: a MatMul's weight and, by RTN, a table.
+ * @param {number} bits
+ * @param {boolean} isSymmetric
+ * @returns {Run[]}
+ */
+function rtnRuns(bits, isSymmetric) {
+  const blockSize = isSymmetric ? 128 : 32;
+  const common = `bits=${bits},block-size=${blockSize},symmetric=${isSymmetric},compat=olive`;
+  const pass = 'OnnxBlockWiseRtnQuantization';
+  const olive = { pass, bits, block_size: blockSize, is_symmetric: isSymmetric };
+  return [
+    {
+      surgery: `quantize-matmul:method=rtn,accuracy-level=0,${common}`,
+      olive: { ...olive, only: 'MatMul' },
+    },
+    { surgery: `quantize-embedding:method=rtn,${common}`, olive: { ...olive, only: 'Gather' } },
+  ];
+}
+
+/** @param {number} bits @returns {Run} */
+function kQuantRun(bits) {
+  return {
+    surgery: `OnnxKQuantQuantization:accuracy-level=0,bits=${bits},compat=olive`,
+    olive: { pass: 'OnnxKQuantQuantization', bits, block_size: 32, only: 'MatMul' },
+  };
+}
+
 /** @returns {Run[]} */
 function allRuns() {
-  const runs = [];
-  for (const bits of [4, 8]) {
-    for (const [pass, method] of [
-      ['OnnxBlockWiseRtnQuantization', 'rtn'],
-      ['OnnxKQuantQuantization', 'k-quant'],
-    ]) {
-      const symmetries = method === 'rtn' ? [false, true] : [false];
-      for (const is_symmetric of symmetries) {
-        const block_size = is_symmetric ? 128 : 32;
-        const common = `bits=${bits},block-size=${block_size},symmetric=${is_symmetric},compat=olive`;
-        const asymmetry = method === 'rtn' ? { is_symmetric } : {};
-        const olive = { pass, bits, block_size, ...asymmetry };
-        runs.push({
-          surgery: `quantize-matmul:method=${method},accuracy-level=0,${common}`,
-          olive: { ...olive, only: 'MatMul' },
-        });
-        if (method !== 'rtn') continue;
-        runs.push({
-          surgery: `quantize-embedding:method=rtn,${common}`,
-          olive: { ...olive, only: 'Gather' },
-        });
-      }
-    }
-  }
+  const runs = [4, 8].flatMap((bits) => [
+    ...rtnRuns(bits, false),
+    ...rtnRuns(bits, true),
+    kQuantRun(bits),
+  ]);
   const int8 = { pass: 'QuantizeEmbeddingInt8' };
   return [...runs, { surgery: 'QuantizeEmbeddingInt8:compat=olive', olive: int8 }];
 }
