@@ -6,6 +6,7 @@ DATA is the folder `data` of the R package janeaustenr 1.0.0, TOKENIZER a tokeni
 examples/austen-tiny/heldout.tokens.json, which the full ones must begin with.
 """
 
+import gzip
 import io
 import json
 import pathlib
@@ -23,7 +24,7 @@ EXPECTED_IDS = 48988
 
 def lines_of(data):
     """Lines of each book, from R's database of lazily loaded objects: entries of a length and compressed bytes."""
-    index = rdata.read_rds(io.BytesIO(zlib.decompress((data / "Rdata.rdx").read_bytes())))
+    index = rdata.read_rds(io.BytesIO(gzip.decompress((data / "Rdata.rdx").read_bytes())))
     blob = (data / "Rdata.rdb").read_bytes()
     for book in BOOKS:
         offset, length = (int(number) for number in index["variables"][book])
