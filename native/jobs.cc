@@ -10,8 +10,31 @@
 
 namespace lathe {
 
-// Pieces of the output from this size are handed to the disk at once.
-constexpr int64_t kFlushFrom = 1024 * 1024;
+// Pieces of the output from this size are handed to the disk at once: tiles of about a megabyte.
+constexpr int64_t kFlushFrom = 768 * 1024;
+
+// Copies `count` shares that touch each other to places `stride` bytes apart. Most are as long as a register or two.
+template <int64_t kShare>
+void scatterSharesOf(const uint8_t* from, int64_t count, uint8_t* to, int64_t stride) {
+  for (int64_t i = 0; i < count; i++) memcpy(to + i * stride, from + i * kShare, kShare);
+}
+void scatterShares(const uint8_t* from, int64_t share, int64_t count, uint8_t* to, int64_t stride) {
+  switch (share) {
+    case 2:
+      return scatterSharesOf<2>(from, count, to, stride);
+    case 4:
+      return scatterSharesOf<4>(from, count, to, stride);
+    case 8:
+      return scatterSharesOf<8>(from, count, to, stride);
+    case 16:
+      return scatterSharesOf<16>(from, count, to, stride);
+    case 64:
+      return scatterSharesOf<64>(from, count, to, stride);
+    case 128:
+      return scatterSharesOf<128>(from, count, to, stride);
+  }
+  for (int64_t i = 0; i < count; i++) memcpy(to + i * stride, from + i * share, static_cast<size_t>(share));
+}
 
 // One thread's walk through a tile. Every step answers false when the run has to stop.
 class Run::Worker {
@@ -114,11 +137,7 @@ class Run::Worker {
   bool copy() {
     const TileInput& input = tile_.inputs[0];
     const TileOutput& output = tile_.outputs[0];
-    if (input.file < 0) {
-      if (!write(output, slot(input.file, input.offset), input.segmentBytes)) return false;
-      flushEarly(output, input.segmentBytes);
-      return true;
-    }
+    if (input.file < 0) return gather();
     if (output.file < 0) return read(input, slot(output.file, output.offset), input.segmentBytes);
     if (program_.mapped && input.segmentBytes > 0) {
       if (!map(input, windows_[0]) || !write(output, windows_[0].data(), input.segmentBytes)) return false;
@@ -131,6 +150,38 @@ class Run::Worker {
       if (!write({output.file, output.offset + done}, free_, length)) return false;
     }
     flushEarly(output, input.segmentBytes);
+    return true;
+  }
+
+  // Writes what a slot holds in segments of all channels' shares, channel by channel: as many channels at a time as make
+  // one piece, which is still in the cache when it is written.
+  bool gather() {
+    TileOutput output = tile_.outputs[0];
+    const int64_t bytes = sharesPerChannel(tile_);
+    const int64_t room = std::min(kWritePiece, program_.scratchBytes);
+    const int64_t step = bytes == 0 ? tile_.channels : room / bytes;
+    for (int64_t first = 0; first < tile_.channels; first += std::max<int64_t>(step, 1)) {
+      const int64_t count = step == 0 ? 1 : std::min(step, tile_.channels - first);
+      uint8_t* to = free_;
+      for (int i = 0; i < tile_.inputCount; i++) {
+        const TileInput& input = tile_.inputs[i];
+        const int64_t share = input.segmentBytes / tile_.channels;
+        const uint8_t* from = slot(input.file, input.offset) + first * share;
+        for (int64_t segment = 0; segment < input.segments; segment++, from += input.stride) {
+          if (step == 0) {
+            if (!write(output, from, share)) return false;
+            output.offset += share;
+            continue;
+          }
+          scatterShares(from, share, count, to, bytes);
+          to += share;
+        }
+      }
+      if (step == 0) continue;
+      if (!write(output, free_, count * bytes)) return false;
+      output.offset += count * bytes;
+    }
+    flushEarly(tile_.outputs[0], tile_.channels * bytes);
     return true;
   }
 
@@ -164,7 +215,7 @@ class Run::Worker {
   bool quantizeColumns() {
     View source;
     if (!fetch(0, source)) return false;
-    const ChannelStrides strides = channelStrides(job_, job_.k);
+    const ChannelStrides strides = channelStrides(job_, tile_.elements);
     uint8_t* places[3] = {};
     for (int i = 0; i < tile_.outputCount; i++) places[i] = slot(tile_.outputs[i].file, tile_.outputs[i].offset);
     const QuantizeOutput out = {places[0], strides.codes, places[1], strides.scales, places[2], strides.zeroPoints};
@@ -246,10 +297,10 @@ bool Run::start(int threads, std::function<void()> onFinished) {
     slots_.emplace_back(byteLength);
     if (slots_.back().data() == nullptr) return false;
   }
-  for (int i = 0; i < threads; i++) {
-    scratch_.emplace_back(program_.scratchBytes);
-    if (scratch_.back().data() == nullptr) return false;
-  }
+  // One piece for all threads, large enough for large pages: a strip is a few hundred rows, each on pages of its own.
+  const int64_t scratchBytes = alignUp(program_.scratchBytes);
+  scratch_.emplace_back(scratchBytes * threads);
+  if (scratch_.back().data() == nullptr) return false;
   for (const Job& job : program_.jobs) {
     if (job.kernel == KernelId::kTieGate || job.kernel == KernelId::kCompare) {
       folds_.assign(program_.tileCount * kFoldFields, 0);
@@ -259,10 +310,10 @@ bool Run::start(int threads, std::function<void()> onFinished) {
   onFinished_ = std::move(onFinished);
   // One count more than there are threads, held here: the last of them must not finish while others start.
   working_ = 1;
-  for (const WorkingMemory& scratch : scratch_) {
+  for (int i = 0; i < threads; i++) {
     working_++;
     try {
-      threads_.emplace_back(&Run::work, this, scratch.data());
+      threads_.emplace_back(&Run::work, this, scratch_.front().data() + i * scratchBytes);
     } catch (const std::system_error&) {
       working_--;  // fewer threads do the same work
     }

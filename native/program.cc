@@ -17,6 +17,7 @@ int64_t inputScratch(const Job& job, const TileInput& input, int position) {
 
 int64_t scratchNeeded(const Job& job, const Tile& tile) {
   if (job.kernel == KernelId::kCopy) {
+    // A copy from a slot makes do with what there is.
     const bool buffered = tile.inputs[0].file >= 0 && tile.outputs[0].file >= 0;
     return buffered ? std::min(kWritePiece, tile.inputs[0].segmentBytes) : 0;
   }
@@ -42,6 +43,14 @@ ChannelStrides channelStrides(const Job& job, int64_t elements) {
   const int64_t codes = ends ? (elements * job.bits + 7) / 8 : blocks * (job.blockSize * job.bits / 8);
   return {codes, blocks * elementSize(scaleType),
           zeroPoints ? (blocks * job.bits + 7) / 8 : 0};
+}
+
+int64_t sharesPerChannel(const Tile& tile) {
+  int64_t bytes = 0;
+  for (int i = 0; i < tile.inputCount; i++) {
+    bytes += tile.inputs[i].segmentBytes / tile.channels * tile.inputs[i].segments;
+  }
+  return bytes;
 }
 
 Tile Program::tile(size_t index) const {
@@ -135,9 +144,17 @@ const char* Program::defect() const {
     const bool single = tile.inputs[0].segments == 1;
     switch (job.kernel) {
       case KernelId::kCopy: {
-        if (tile.inputCount != 1 || tile.outputCount != 1 || !single) return "copy";
+        if (tile.outputCount != 1) return "copy";
+        if (tile.inputs[0].file < 0) {
+          if (tile.outputs[0].file < 0 || tile.channels < 1) return "gather";
+          for (int i = 0; i < tile.inputCount; i++) {
+            const TileInput& input = tile.inputs[i];
+            if (input.file >= 0 || input.segmentBytes % tile.channels != 0) return "gather";
+          }
+          break;
+        }
+        if (tile.inputCount != 1 || !single) return "copy";
         const bool toSlot = tile.outputs[0].file < 0;
-        if (toSlot && tile.inputs[0].file < 0) return "copy";
         if (toSlot && !inSlot(tile.outputs[0].file, tile.outputs[0].offset, tile.inputs[0].segmentBytes)) return "slot";
         break;
       }
@@ -152,11 +169,9 @@ const char* Program::defect() const {
           break;
         }
         if (!carries(0, tile.elements, tile.channels * size)) return "quantize columns";
-        const ChannelStrides whole = channelStrides(job, job.k);
         const ChannelStrides part = channelStrides(job, tile.elements);
-        const int64_t reach[3] = {(tile.channels - 1) * whole.codes + part.codes,
-                                  (tile.channels - 1) * whole.scales + part.scales,
-                                  (tile.channels - 1) * whole.zeroPoints + part.zeroPoints};
+        const int64_t reach[3] = {tile.channels * part.codes, tile.channels * part.scales,
+                                  tile.channels * part.zeroPoints};
         for (int i = 0; i < tile.outputCount; i++) {
           if (tile.outputs[i].file >= 0 || !inSlot(tile.outputs[i].file, tile.outputs[i].offset, reach[i])) return "slot";
         }

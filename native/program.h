@@ -73,6 +73,9 @@ struct Program {
   const char* defect() const;
 };
 
+// Bytes that a copy from a slot writes per channel; its segments hold equal shares of all channels.
+int64_t sharesPerChannel(const Tile& tile);
+
 // How tile inputs lie in scratch memory.
 constexpr int64_t kAlignment = 64;
 inline int64_t alignUp(int64_t value) { return (value + kAlignment - 1) / kAlignment * kAlignment; }

@@ -6,9 +6,11 @@ import { ensureBuilt } from './bench/command-line-tool.mjs';
 import { BenchError } from './bench/command-run.mjs';
 import { measureCopy } from './bench/copy.mjs';
 import { measureInstructionSets } from './bench/isa.mjs';
+import { measureKernels } from './bench/kernels.mjs';
 import { currentState, machineFacts } from './bench/machine.mjs';
 import { formatTable, isMet } from './bench/measurement.mjs';
 import { measureMemory } from './bench/memory.mjs';
+import { measureMethods } from './bench/methods.mjs';
 import { HELP, parseCommandLine } from './bench/options.mjs';
 import { measureRepack } from './bench/repack.mjs';
 import { measureStartup } from './bench/startup.mjs';
@@ -22,8 +24,10 @@ import { UsageError } from './make-model/options.mjs';
 const MEASURE = {
   memory: measureMemory,
   copy: measureCopy,
+  methods: measureMethods,
   repack: measureRepack,
   startup: measureStartup,
+  kernels: measureKernels,
   isa: measureInstructionSets,
 };
 

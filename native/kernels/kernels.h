@@ -48,8 +48,10 @@ struct QuantizeOutput {
   int64_t zeroPointsStride;
 };
 
-// Result of a kernel over one tile: -1, or the index (in source order within the tile) of the first NaN or
-// infinity. Outputs are unspecified after a non-finite element.
+// Result of a kernel over one tile: -1, or the index (in source order within the tile) of the first element that cannot
+// be quantized: NaN, infinity and, of fp32 and bf16, magnitudes from 2^127 on, where the range of a block might exceed
+// binary32 and its scale be infinite. (An fp16 scale is at most the largest element: its code is at least 1 off zero.)
+// Outputs are unspecified after such an element.
 using ElementIndex = int64_t;
 
 // One entry per instruction set.

@@ -38,8 +38,8 @@ inline Ints upper(Ints a, Ints b) {
   return kType == FloatType::kFloat32 ? maxBits(a, b) : maxKeys(a, b);
 }
 
-// Remembers whether a NaN or infinity has passed: by bit patterns for fp32, by extreme keys for 16-bit types, where
-// both lie beyond every finite number.
+// Remembers whether a NaN, an infinity or another element too large to quantize (kernels.h) has passed: by bit patterns
+// for fp32, by extreme keys for 16-bit types, where NaN and infinity lie beyond every finite number.
 template <FloatType kType>
 struct Watch {
   Ints low;
@@ -59,32 +59,33 @@ struct Watch {
       uint32_t seen[kLanes];
       storeInts(seen, high);
       for (const uint32_t pattern : seen) {
-        if (pattern >= 0xff000000) return true;
+        if (pattern >= 0xfe000000) return true;
       }
     } else {
-      constexpr int16_t kInfinity = kType == FloatType::kFloat16 ? 0x7c00 : 0x7f80;
+      constexpr int16_t kLimit = kType == FloatType::kFloat16 ? 0x7c00 : 0x7f00;
       int16_t lows[kLanes * 2], highs[kLanes * 2];
       storeInts(lows, low);
       storeInts(highs, high);
       for (int i = 0; i < kLanes * 2; i++) {
-        if (highs[i] >= kInfinity || lows[i] < -kInfinity) return true;
+        if (highs[i] >= kLimit || lows[i] < -kLimit) return true;
       }
     }
     return false;
   }
 };
 
-// Index of the first NaN or infinity among `columns` elements of each of `rows` rows, in row order; -1 when none.
+// Index of the first element that cannot be quantized among `columns` of each of `rows` rows, in row order; -1 when none.
 template <FloatType kType>
 ElementIndex findNonFinite(const uint8_t* src, int64_t rowStride, int64_t rows, int64_t columns) {
   constexpr uint32_t kExponent = kType == FloatType::kFloat32   ? 0x7f800000
                                  : kType == FloatType::kFloat16 ? 0x7c00
                                                                 : 0x7f80;
+  constexpr uint32_t kLimit = kType == FloatType::kFloat32 ? 0x7f000000 : kType == FloatType::kFloat16 ? 0x7c00 : 0x7f00;
   for (int64_t row = 0; row < rows; row++) {
     for (int64_t column = 0; column < columns; column++) {
       uint32_t bits = 0;
       __builtin_memcpy(&bits, src + row * rowStride + column * kElementBytes<kType>, kElementBytes<kType>);
-      if ((bits & kExponent) == kExponent) return row * columns + column;
+      if ((bits & kExponent) >= kLimit) return row * columns + column;
     }
   }
   return -1;

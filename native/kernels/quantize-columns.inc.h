@@ -124,24 +124,43 @@ template <FloatType kType, int kBits, int kBlocks>
 inline void storeScales(const QuantizeParams& params, const Collected<kBits>& from, int64_t first, int64_t count,
                         int lanes, int64_t channel, const QuantizeOutput& out) {
   constexpr int64_t kBytes = kElementBytes<kType>;
-  const int64_t blocks = kBlocks == 0 ? count : kBlocks;
-  for (int lane = 0; lane < lanes; lane++) {
-    uint8_t* const scales = out.scales + (channel + lane) * out.scalesStride + first * kBytes;
-    for (int64_t block = 0; block < blocks; block++) {
-      __builtin_memcpy(scales + block * kBytes, from.scales[block] + lane * kBytes, kBytes);
+  uint8_t* const scales = out.scales + channel * out.scalesStride + first * kBytes;
+  if constexpr (kBlocks == 4 && kBytes == 2) {
+    uint64_t packed[kLanes];
+    for (int lane = 0; lane < kLanes; lane++) {
+      packed[lane] = 0;
+      for (int block = 0; block < kBlocks; block++) {
+        uint16_t scale;
+        __builtin_memcpy(&scale, from.scales[block] + lane * kBytes, kBytes);
+        packed[lane] |= static_cast<uint64_t>(scale) << (block * 16);
+      }
+    }
+    for (int lane = 0; lane < lanes; lane++) __builtin_memcpy(scales + lane * out.scalesStride, &packed[lane], 8);
+  } else {
+    for (int lane = 0; lane < lanes; lane++) {
+      for (int64_t block = 0; block < count; block++) {
+        __builtin_memcpy(scales + lane * out.scalesStride + block * kBytes, from.scales[block] + lane * kBytes, kBytes);
+      }
     }
   }
   if (params.symmetric) return;
-  for (int lane = 0; lane < lanes; lane++) {
-    uint8_t* const zeroPoints = out.zeroPoints + (channel + lane) * out.zeroPointsStride;
-    int32_t codes[kMaxStoredBlocks];
-    for (int64_t block = 0; block < blocks; block++) codes[block] = from.zeroPoints[block][lane];
-    if constexpr (kBlocks == 0) {
-      storeZeroPoints(kBits, zeroPoints, first, blocks, codes);
-    } else {  // `first` is even here
-      uint32_t packed = 0;
-      for (int block = 0; block < kBlocks; block++) packed |= static_cast<uint32_t>(codes[block]) << (block * kBits);
-      __builtin_memcpy(zeroPoints + first * kBits / 8, &packed, kBlocks * kBits / 8);
+  uint8_t* const zeroPoints = out.zeroPoints + channel * out.zeroPointsStride;
+  if constexpr (kBlocks != 0) {  // `first` is a multiple of it: whole bytes
+    uint32_t packed[kLanes];
+    for (int lane = 0; lane < kLanes; lane++) {
+      packed[lane] = 0;
+      for (int block = 0; block < kBlocks; block++) {
+        packed[lane] |= static_cast<uint32_t>(from.zeroPoints[block][lane]) << (block * kBits);
+      }
+    }
+    for (int lane = 0; lane < lanes; lane++) {
+      __builtin_memcpy(zeroPoints + lane * out.zeroPointsStride + first * kBits / 8, &packed[lane], kBlocks * kBits / 8);
+    }
+  } else {
+    for (int lane = 0; lane < lanes; lane++) {
+      int32_t codes[kMaxStoredBlocks];
+      for (int64_t block = 0; block < count; block++) codes[block] = from.zeroPoints[block][lane];
+      storeZeroPoints(kBits, zeroPoints + lane * out.zeroPointsStride, first, count, codes);
     }
   }
 }

@@ -68,16 +68,16 @@ inline Floats loadFloats(const float* from) {
 
 inline int64_t elementBytes(FloatType type) { return type == FloatType::kFloat32 ? 4 : 2; }
 
-// True when all of `rows` rows of `columns` elements are finite.
-template <typename Element, Element kExponent>
-inline bool areFinite(const uint8_t* src, int64_t rowStride, int64_t rows, int64_t columns) {
+// True when all of `rows` rows of `columns` elements, less their signs, are below a limit.
+template <typename Element, Element kLimit>
+inline bool areBelow(const uint8_t* src, int64_t rowStride, int64_t rows, int64_t columns) {
   uint32_t odd = 0;
   for (int64_t row = 0; row < rows; row++) {
     const uint8_t* const from = src + row * rowStride;
     for (int64_t i = 0; i < columns; i++) {
       Element bits;
       __builtin_memcpy(&bits, from + i * static_cast<int64_t>(sizeof bits), sizeof bits);
-      odd |= static_cast<Element>(bits & kExponent) == kExponent;
+      odd |= static_cast<Element>(bits << 1) >= static_cast<Element>(kLimit << 1);
     }
   }
   return odd == 0;
@@ -86,13 +86,13 @@ inline bool areFinite(const uint8_t* src, int64_t rowStride, int64_t rows, int64
 ElementIndex findNonFiniteOf(FloatType type, const uint8_t* src, int64_t rowStride, int64_t rows, int64_t columns) {
   switch (type) {
     case FloatType::kFloat32:
-      if (areFinite<uint32_t, 0x7f800000>(src, rowStride, rows, columns)) return -1;
+      if (areBelow<uint32_t, 0x7f000000>(src, rowStride, rows, columns)) return -1;
       return findNonFinite<FloatType::kFloat32>(src, rowStride, rows, columns);
     case FloatType::kFloat16:
-      if (areFinite<uint16_t, 0x7c00>(src, rowStride, rows, columns)) return -1;
+      if (areBelow<uint16_t, 0x7c00>(src, rowStride, rows, columns)) return -1;
       return findNonFinite<FloatType::kFloat16>(src, rowStride, rows, columns);
     default:
-      if (areFinite<uint16_t, 0x7f80>(src, rowStride, rows, columns)) return -1;
+      if (areBelow<uint16_t, 0x7f00>(src, rowStride, rows, columns)) return -1;
       return findNonFinite<FloatType::kBFloat16>(src, rowStride, rows, columns);
   }
 }

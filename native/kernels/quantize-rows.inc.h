@@ -203,13 +203,12 @@ inline void encodePack(const Group& group, const uint8_t* src, int64_t first, in
   } else {
     alignas(64) uint8_t bytes[kPack * kLanes];
     packBytes(codes, bytes);
-    for (int i = 0; i < kLanes; i++) {
-      uint8_t packed = 0;
-      for (int slot = 0; slot < 4; slot++) {
-        const uint8_t code = bytes[i * 4 + slot];
-        packed = static_cast<uint8_t>(packed | (code < 3 ? code : 3) << (slot * 2));
-      }
-      to[i] = packed;
+    for (uint8_t& code : bytes) code = code < 3 ? code : 3;
+    for (int i = 0; i < kPack * kLanes / 4; i++) {
+      uint32_t quad;
+      __builtin_memcpy(&quad, bytes + i * 4, sizeof quad);
+      quad |= quad >> 6;  // two codes in the lower bits of every second byte
+      to[i] = static_cast<uint8_t>((quad & 15) | ((quad >> 12) & 0xf0));
     }
   }
 }

@@ -1,4 +1,5 @@
-// Four lanes of GCC/Clang vector extensions: SSE2 on x86-64, NEON on ARM, whatever the compiler makes of it elsewhere.
+// Four lanes of GCC/Clang vector extensions: SSE2 on x86-64, NEON on ARM, both with intrinsics where the extensions have no
+// word for what the processor does; elsewhere whatever the compiler makes of it.
 // The wrappers of this directory (simd-plain.h, simd-avx2.h, simd-avx512.h) offer the same names; what a name promises
 // is written here. Each is included once, after its translation unit has set the target.
 #pragma once
@@ -7,6 +8,8 @@
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 namespace lathe {
@@ -52,6 +55,8 @@ inline Floats toFloats(Ints x) { return __builtin_convertvector(x, Floats); }
 // The integer part of numbers between -2^31 and 2^31; a code that packs as 0 for NaN and -infinity.
 #if defined(__SSE2__)
 inline Ints truncate(Floats x) { return reinterpret_cast<Ints>(_mm_cvttps_epi32(x)); }
+#elif defined(__aarch64__)
+inline Ints truncate(Floats x) { return reinterpret_cast<Ints>(vcvtq_s32_f32(x)); }
 #else
 inline Ints truncate(Floats x) {
   return __builtin_convertvector(min(max(x, broadcast(-0x1p30f)), broadcast(0x1p30f)), Ints);
@@ -79,6 +84,8 @@ inline Ints orderKeys(Ints x) {
 inline Ints selectInts(Mask m, Ints a, Ints b) { return (a & m) | (b & ~m); }
 #if defined(__SSE2__)
 inline Floats squareRoot(Floats x) { return _mm_sqrt_ps(x); }
+#elif defined(__aarch64__)
+inline Floats squareRoot(Floats x) { return vsqrtq_f32(x); }
 #else
 inline Floats squareRoot(Floats x) {
   for (int lane = 0; lane < kLanes; lane++) x[lane] = __builtin_sqrtf(x[lane]);
@@ -114,15 +121,27 @@ inline Ints shiftPairsDown(Ints x) {
   return reinterpret_cast<Ints>(reinterpret_cast<Unsigned>(x) >> kBits);
 }
 // (a * b + 2^14) >> 15, for products below 2^30.
+#if defined(__aarch64__)
+inline Ints scalePairs(Ints a, Ints b) {
+  return reinterpret_cast<Ints>(vqrdmulhq_s16(reinterpret_cast<int16x8_t>(a), reinterpret_cast<int16x8_t>(b)));
+}
+#else
 inline Ints scalePairs(Ints a, Ints b) {
   const Ints low = ((a << 16 >> 16) * (b << 16 >> 16) + 0x4000) >> 15;
   const Ints high = ((a >> 16) * (b >> 16) + 0x4000) >> 15;
   return (low & broadcastInt(0xffff)) | (high << 16);
 }
+#endif
 // Per lane, the sum of both products, in 32 bits.
 #if defined(__SSE2__)
 inline Ints sumProducts(Ints a, Ints b) {
   return reinterpret_cast<Ints>(_mm_madd_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
+}
+#elif defined(__aarch64__)
+inline Ints sumProducts(Ints a, Ints b) {
+  const int16x8_t x = reinterpret_cast<int16x8_t>(a), y = reinterpret_cast<int16x8_t>(b);
+  return reinterpret_cast<Ints>(
+      vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(y)), vmull_high_s16(x, y)));
 }
 #else
 inline Ints sumProducts(Ints a, Ints b) { return (a << 16 >> 16) * (b << 16 >> 16) + (a >> 16) * (b >> 16); }
@@ -149,10 +168,14 @@ inline Ints maxKeys(Ints a, Ints b) {
 inline Ints upperKeys(Ints x) { return x >> 16; }
 // Stores the lower 16 bits of each lane.
 inline void storeLower(uint8_t* to, Ints x) {
-  for (int lane = 0; lane < kLanes; lane++) {
-    const uint16_t lower = static_cast<uint16_t>(x[lane]);
-    __builtin_memcpy(to + lane * 2, &lower, 2);
-  }
+#if defined(__SSE2__)
+  const __m128i lower = reinterpret_cast<__m128i>(x << 16 >> 16);
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packs_epi32(lower, lower));
+#else
+  typedef int16_t Lower __attribute__((vector_size(8)));
+  const Lower lower = __builtin_convertvector(x, Lower);
+  __builtin_memcpy(to, &lower, sizeof lower);
+#endif
 }
 // The half register at `from`, in both halves.
 inline Ints loadTwice(const uint8_t* from) {
@@ -164,10 +187,10 @@ inline Ints loadTwice(const uint8_t* from) {
 
 inline Ints minBits(Ints a, Ints b) { return bitsOf(min(fromBits(a), fromBits(b))); }
 inline Ints maxBits(Ints a, Ints b) { return bitsOf(max(fromBits(a), fromBits(b))); }
-// Adds fp32 bit patterns to `seen`, of which a lane is 0xff000000 or more (unsigned) after a NaN or infinity.
+// Adds fp32 bit patterns to `seen`, of which a lane is 0xfe000000 or more (unsigned) after a NaN, an infinity or another
+// number of magnitude 2^127 or more.
 inline Ints noteBits(Ints seen, Ints x) {
-  const Ints exponent = broadcastInt(0x7f800000);
-  return seen | ((x & exponent) == exponent);
+  return seen | ((x & broadcastInt(0x7f800000)) >= broadcastInt(0x7f000000));
 }
 
 // kLanes elements as floats; exact for finite values, NaN and infinity may become anything.
@@ -176,19 +199,26 @@ inline Floats load(const uint8_t* from) {
   if constexpr (kType == FloatType::kFloat32) {
     return fromBits(loadInts(from));
   } else {
+#if defined(__aarch64__)
+    if constexpr (kType == FloatType::kFloat16) {
+      uint16x4_t halves;
+      __builtin_memcpy(&halves, from, sizeof halves);
+      return vcvt_f32_f16(vreinterpret_f16_u16(halves));
+    }
+#endif
 #if defined(__SSE2__)
     const __m128i packed = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
-    const Ints x = reinterpret_cast<Ints>(_mm_unpacklo_epi16(packed, _mm_setzero_si128()));
+    const Ints x = reinterpret_cast<Ints>(_mm_unpacklo_epi16(_mm_setzero_si128(), packed));
 #else
-    uint16_t halves[4];
-    __builtin_memcpy(halves, from, sizeof halves);
-    const Ints x = {halves[0], halves[1], halves[2], halves[3]};
+    typedef uint16_t Halves __attribute__((vector_size(8)));
+    Halves halves;
+    __builtin_memcpy(&halves, from, sizeof halves);
+    const Ints x = __builtin_convertvector(halves, Ints) << 16;
 #endif
-    if constexpr (kType == FloatType::kBFloat16) return fromBits(x << 16);
-    // Exponent and fraction moved into place, then the exponent's bias corrected by 2^(127 - 15); subnormals come out
-    // normalised by the same multiplication.
-    const Floats magnitude = fromBits((x & broadcastInt(0x7fff)) << 13) * broadcast(0x1p112f);
-    return fromBits(bitsOf(magnitude) | ((x & broadcastInt(0x8000)) << 16));
+    if constexpr (kType == FloatType::kBFloat16) return fromBits(x);
+    // Exponent and fraction moved into place, the sign kept where it is; then the exponent's bias corrected by
+    // 2^(127 - 15). Subnormals come out normalised by the same multiplication.
+    return fromBits((x >> 3) & broadcastInt(static_cast<int32_t>(0x8fffffff))) * broadcast(0x1p112f);
   }
 }
 
@@ -205,26 +235,25 @@ inline Floats storeScales(uint8_t* to, Floats x) {
     storeFloats(reinterpret_cast<float*>(to), x);
     return x;
   }
-  for (int lane = 0; lane < kLanes; lane++) {
-    const uint32_t bits = static_cast<uint32_t>(bitsOf(x)[lane]);
-    uint32_t half;
-    if constexpr (kType == FloatType::kBFloat16) {
-      half = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-    } else {
-      const uint32_t magnitude = bits & 0x7fffffff;
-      if (magnitude >= 0x477ff000) {  // 65520 and above
-        half = 0x7c00;
-      } else if (magnitude >= 0x38800000) {  // 2^-14 and above: normal
-        half = (magnitude - 0x38000000 + 0xfff + ((magnitude >> 13) & 1)) >> 13;
-      } else {
-        // Adding 0.5 leaves the multiple of 2^-24 in the low bits, rounded to nearest even by the addition.
-        const Floats sum = fromBits(broadcastInt(static_cast<int32_t>(magnitude))) + broadcast(0.5f);
-        half = static_cast<uint32_t>(bitsOf(sum)[0]) - 0x3f000000;
-      }
-      half |= (bits >> 16) & 0x8000;
-    }
-    const uint16_t stored = static_cast<uint16_t>(half);
-    __builtin_memcpy(to + lane * 2, &stored, 2);
+#if defined(__aarch64__)
+  if constexpr (kType == FloatType::kFloat16) {
+    const float16x4_t halves = vcvt_f16_f32(x);
+    __builtin_memcpy(to, &halves, sizeof halves);
+    return vcvt_f32_f16(halves);
+  }
+#endif
+  const Ints bits = bitsOf(x);
+  const Ints one = broadcastInt(1);
+  if constexpr (kType == FloatType::kBFloat16) {
+    storeLower(to, (bits + broadcastInt(0x7fff) + ((bits >> 16) & one)) >> 16);
+  } else {
+    const Ints magnitude = bits & broadcastInt(0x7fffffff);
+    const Ints normal = (magnitude + broadcastInt(0xfff - 0x38000000) + ((magnitude >> 13) & one)) >> 13;
+    // Adding 0.5 leaves the multiple of 2^-24 in the low bits, rounded to nearest even by the addition.
+    const Ints subnormal = bitsOf(fromBits(magnitude) + broadcast(0.5f)) - broadcastInt(0x3f000000);
+    const Ints finite = selectInts(magnitude >= broadcastInt(0x38800000), normal, subnormal);  // from 2^-14
+    const Ints half = selectInts(magnitude >= broadcastInt(0x477ff000), broadcastInt(0x7c00), finite);  // from 65520
+    storeLower(to, half | ((bits >> 16) & broadcastInt(0x8000)));
   }
   return load<kType>(to);
 }
@@ -232,6 +261,9 @@ inline Floats storeScales(uint8_t* to, Floats x) {
 #if defined(__SSE2__)
 inline Ints evens(Ints a, Ints b) { return bitsOf(_mm_shuffle_ps(fromBits(a), fromBits(b), 0x88)); }
 inline Ints odds(Ints a, Ints b) { return bitsOf(_mm_shuffle_ps(fromBits(a), fromBits(b), 0xdd)); }
+#elif defined(__aarch64__)
+inline Ints evens(Ints a, Ints b) { return reinterpret_cast<Ints>(vuzp1q_s32(a, b)); }
+inline Ints odds(Ints a, Ints b) { return reinterpret_cast<Ints>(vuzp2q_s32(a, b)); }
 #else
 inline Ints evens(Ints a, Ints b) { return Ints{a[0], a[2], b[0], b[2]}; }
 inline Ints odds(Ints a, Ints b) { return Ints{a[1], a[3], b[1], b[3]}; }
@@ -255,6 +287,23 @@ inline __m128i joinNibbles(__m128i bytes) {
   const __m128i limited = _mm_min_epu8(bytes, _mm_set1_epi8(15));
   return _mm_and_si128(_mm_or_si128(limited, _mm_srli_epi16(limited, 4)), _mm_set1_epi16(0xff));
 }
+#elif defined(__aarch64__)
+// The lower 16 bits of each lane of two registers as bytes, limited to [0, 255].
+inline uint8x16_t narrowPairs(Ints a, Ints b) {
+  return vcombine_u8(vqmovun_s16(reinterpret_cast<int16x8_t>(a)), vqmovun_s16(reinterpret_cast<int16x8_t>(b)));
+}
+inline uint8x16_t narrow(const Ints* codes) {
+  const int16x8_t low = vcombine_s16(vqmovn_s32(codes[0]), vqmovn_s32(codes[1]));
+  const int16x8_t high = vcombine_s16(vqmovn_s32(codes[2]), vqmovn_s32(codes[3]));
+  return vcombine_u8(vqmovun_s16(low), vqmovun_s16(high));
+}
+// Bytes (a, b) of each 16-bit lane as a | b << 4 in one byte, after both are limited to 15.
+inline uint8x8_t joinNibbles(uint8x16_t bytes) {
+  const uint16x8_t limited = vreinterpretq_u16_u8(vminq_u8(bytes, vdupq_n_u8(15)));
+  return vmovn_u16(vorrq_u16(limited, vshrq_n_u16(limited, 4)));
+}
+// The first and the second half of a register, interleaved by bytes.
+inline uint8x16_t zipHalves(uint8x16_t x) { return vzip1q_u8(x, vextq_u8(x, x, 8)); }
 #else
 inline uint32_t limit(int32_t code, int32_t top) { return code < 0 ? 0u : static_cast<uint32_t>(code < top ? code : top); }
 #endif
@@ -264,6 +313,8 @@ inline uint32_t limit(int32_t code, int32_t top) { return code < 0 ? 0u : static
 inline void packBytes(const Ints* codes, uint8_t* to) {
 #if defined(__SSE2__)
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), narrow(codes));
+#elif defined(__aarch64__)
+  vst1q_u8(to, narrow(codes));
 #else
   for (int i = 0; i < 16; i++) to[i] = static_cast<uint8_t>(limit(codes[i / 4][i % 4], 255));
 #endif
@@ -274,6 +325,8 @@ inline void packNibbles(const Ints* codes, uint8_t* to) {
 #if defined(__SSE2__)
   const __m128i joined = joinNibbles(narrow(codes));
   _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packus_epi16(joined, joined));
+#elif defined(__aarch64__)
+  vst1_u8(to, joinNibbles(narrow(codes)));
 #else
   for (int i = 0; i < 8; i++) {
     const Ints pair = codes[i / 2];
@@ -297,6 +350,15 @@ inline Ints packWord(const Ints* pairs) {
   packed = _mm_packus_epi16(joinNibbles(packed), joinNibbles(later));
   packed = _mm_unpacklo_epi8(packed, _mm_srli_si128(packed, 8));
   return reinterpret_cast<Ints>(_mm_unpacklo_epi8(packed, _mm_srli_si128(packed, 8)));
+#elif defined(__aarch64__)
+  const uint8x16_t first = narrowPairs(pairs[0], pairs[1]);
+  if constexpr (kBits == 8) {
+    const uint16x8_t halves = vreinterpretq_u16_u8(first);
+    return reinterpret_cast<Ints>(vzip1q_u16(halves, vextq_u16(halves, halves, 4)));
+  }
+  const uint8x16_t later = narrowPairs(pairs[2], pairs[3]);
+  // Four bytes of lanes 0..3 for each of four pairs of codes: a 4 x 4 transposition in two interleavings.
+  return reinterpret_cast<Ints>(zipHalves(zipHalves(vcombine_u8(joinNibbles(first), joinNibbles(later)))));
 #else
   Ints word = {};
   for (int i = 0; i < 32 / kBits; i++) {

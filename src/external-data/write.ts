@@ -101,7 +101,7 @@ function nonFiniteError(
   const tensor = names.get(hit.job)?.tensor ?? 'a weight';
   return new PreconditionError(
     'ERR_NON_FINITE',
-    `the source of "${tensor}" has a NaN or infinity at channel ${hit.channel}, element ${hit.element}`,
+    `the source of "${tensor}" has a NaN, an infinity or a number beyond 2^127 at channel ${hit.channel}, element ${hit.element}`,
     {
       hint: 'repair the export, or exclude the node from quantization',
       details: { tensor, channel: hit.channel, element: hit.element },
@@ -141,7 +141,7 @@ export interface WriteResult {
  * the graph. Files are not synced; the commit does that.
  * @param otherBytes what else will go to that disk
  *
- * Throws a PreconditionError for a NaN or infinity in a weight that is quantized, a ResourceError when the disk
+ * Throws a PreconditionError for an element that cannot be quantized in a weight that is quantized, a ResourceError when the disk
  * fails, a CancelledError when `signal` fires; what is in `directory` then is to be thrown away.
  */
 export async function writePlan(

@@ -16,6 +16,14 @@ export function smallestNormal(type: FloatTypeCode): number {
   return type === 10 ? 2 ** -14 : 2 ** -126;
 }
 
+/**
+ * Elements from this magnitude on cannot be quantized: the range of a block, largest less smallest, might exceed binary32
+ * and its scale be infinite. Of fp16 that is only infinity itself.
+ */
+export function quantizableLimit(type: FloatTypeCode): number {
+  return type === 10 ? Number.POSITIVE_INFINITY : 2 ** 127;
+}
+
 const float = new Float32Array(1);
 const bits = new Uint32Array(float.buffer);
 

@@ -1,7 +1,13 @@
 /** What Olive's methods share: roundings, and putting the results of a block in their places. Pure. */
 
 import type { BlockFormat, QuantizeTarget } from './block-quantizer.ts';
-import { floatByteLength, floatToBfloat16, floatToHalf, patternTable } from './float-types.ts';
+import {
+  floatByteLength,
+  floatToBfloat16,
+  floatToHalf,
+  patternTable,
+  quantizableLimit,
+} from './float-types.ts';
 import type { FloatTypeCode, OliveMethod } from './kernel.ts';
 
 /** A block format with one of Olive's methods. */
@@ -32,9 +38,10 @@ export function roundingTo(type: FloatTypeCode): (value: number) => number {
   return (value) => table[patternOf(type, Math.fround(value))] as number;
 }
 
-/** True when the first `count` of `values` are all finite. */
-export function areFinite(values: Float32Array, count: number): boolean {
-  for (let i = 0; i < count; i++) if (!Number.isFinite(values[i])) return false;
+/** True when the first `count` of `values`, elements of a type, can all be quantized ({@link quantizableLimit}). */
+export function areQuantizable(type: FloatTypeCode, values: Float32Array, count: number): boolean {
+  const limit = quantizableLimit(type);
+  for (let i = 0; i < count; i++) if (!(Math.abs(values[i] as number) < limit)) return false;
   return true;
 }
 

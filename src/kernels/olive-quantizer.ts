@@ -4,8 +4,9 @@
  */
 
 import { BlockQuantizer, type QuantizeTarget } from './block-quantizer.ts';
+import type { FloatTypeCode } from './kernel.ts';
 import {
-  areFinite,
+  areQuantizable,
   BlockWriter,
   clip,
   type OliveFormat,
@@ -77,8 +78,8 @@ class GatherQuantizer implements TileQuantizer {
   }
 
   quantize(values: Float32Array, count: number, channel: number, block: number): boolean {
-    if (!areFinite(values, count)) return false;
-    const { bits, symmetric } = this.#format;
+    const { type, bits, symmetric } = this.#format;
+    if (!areQuantizable(type, values, count)) return false;
     const round = this.#round;
     const middle = 2 ** (bits - 1);
     const top = 2 ** bits - 1;
@@ -125,18 +126,20 @@ class GatherQuantizer implements TileQuantizer {
 
 /** Steps of the largest magnitude / 127 around 128. */
 class Int8Quantizer implements TileQuantizer {
+  readonly #type: FloatTypeCode;
   readonly #writer: BlockWriter;
   readonly #codes: Uint8Array;
   readonly #round: (value: number) => number;
 
   constructor(format: OliveFormat, target: QuantizeTarget) {
+    this.#type = format.type;
     this.#writer = new BlockWriter(format, target, 0);
     this.#codes = new Uint8Array(format.blockSize);
     this.#round = roundingTo(format.type);
   }
 
   quantize(values: Float32Array, count: number, channel: number, block: number): boolean {
-    if (!areFinite(values, count)) return false;
+    if (!areQuantizable(this.#type, values, count)) return false;
     const magnitude = Math.max(...values.subarray(0, count).map(Math.abs));
     const scale = this.#round(Math.fround(magnitude / 127));
     const step = scale || 1;
@@ -153,6 +156,7 @@ class Int8Quantizer implements TileQuantizer {
 
 /** The searched fits; what lies past the end of a channel is zeros, which take part and get codes. */
 class KQuantizer implements TileQuantizer {
+  readonly #type: FloatTypeCode;
   readonly #top: number;
   readonly #search: OliveFitSearch;
   readonly #writer: BlockWriter;
@@ -160,6 +164,7 @@ class KQuantizer implements TileQuantizer {
 
   constructor(format: OliveFormat, target: QuantizeTarget) {
     const bits = format.bits === 8 ? 8 : 4;
+    this.#type = format.type;
     this.#top = 2 ** bits - 1;
     const single = format.method === 'olive-k-quant-single';
     this.#search = new OliveFitSearch(format.blockSize, bits, single);
@@ -168,7 +173,7 @@ class KQuantizer implements TileQuantizer {
   }
 
   quantize(values: Float32Array, count: number, channel: number, block: number): boolean {
-    if (!areFinite(values, count)) return false;
+    if (!areQuantizable(this.#type, values, count)) return false;
     values.fill(0, count);
     const { scale, zeroPoint } = this.#search.find(values);
     // In binary64, with the scale as it is before it is stored. NaN, of 0 / 0, becomes 0.

@@ -1,14 +1,14 @@
 /** Quantizes tiles of weights, rows or columns; the native kernels give the same bytes. Pure. */
 
 import { type BlockFormat, BlockQuantizer, type QuantizeTarget } from './block-quantizer.ts';
-import { floatElements, patternTable } from './float-types.ts';
+import { floatElements, patternTable, quantizableLimit } from './float-types.ts';
 import { isOliveMethod, quantizedChannel } from './kernel.ts';
 import { oliveQuantizer } from './olive-quantizer.ts';
 
 /**
  * Quantizes `channels` contiguous rows of `format.k` elements ([N, K] layout). Every byte of their codes, scales and
  * zero points is written.
- * @returns -1, or the index of the first NaN or infinity among the elements of `source`; outputs are then unspecified
+ * @returns -1, or the index of the first that cannot be quantized (quantizableLimit) among the elements of `source`; outputs are then unspecified
  */
 export function quantizeRows(
   format: BlockFormat,
@@ -22,12 +22,19 @@ export function quantizeRows(
   const table = format.type === 1 ? undefined : patternTable(format.type);
   const values = new Float32Array(blockSize);
   const quantizer = quantizerOf(format, target);
+  const halves = plainHalves(format, elements);
   for (let channel = 0; channel < channels; channel++) {
     for (let block = 0; block < blocks; block++) {
       const first = channel * k + block * blockSize;
       const count = Math.min(blockSize, k - block * blockSize);
-      decodeRun(elements, table, first, count, values);
-      if (!quantizer.quantize(values, count, channel, block)) {
+      let finite: boolean;
+      if (halves && quantizer instanceof BlockQuantizer) {
+        finite = quantizer.quantizeHalves(halves, first, 1, count, channel, block);
+      } else {
+        decodeRun(elements, table, first, 1, count, values);
+        finite = quantizer.quantize(values, count, channel, block);
+      }
+      if (!finite) {
         return firstNonFinite(format.type, elements, channels, k, k);
       }
     }
@@ -38,7 +45,7 @@ export function quantizeRows(
 /**
  * Quantizes a strip of `rows` rows (indices along k) of `columns` channels, rows `rowStride` bytes apart ([K, N]
  * layout). The strip begins at a block whose zero point begins a byte; `target` points at its first block of each channel.
- * @returns -1, or row * columns + column of the first NaN or infinity in row order; outputs are then unspecified
+ * @returns -1, or row * columns + column of the first element that cannot be quantized in row order; outputs are then unspecified
  */
 export function quantizeColumns(
   format: BlockFormat,
@@ -54,15 +61,19 @@ export function quantizeColumns(
   const table = type === 1 ? undefined : patternTable(type);
   const values = new Float32Array(blockSize);
   const quantizer = quantizerOf(format, target);
+  const halves = plainHalves(format, elements);
   for (let column = 0; column < columns; column++) {
     for (let block = 0; block * blockSize < rows; block++) {
       const count = Math.min(blockSize, rows - block * blockSize);
-      let index = block * blockSize * pitch + column;
-      for (let i = 0; i < count; i++, index += pitch) {
-        const element = elements[index] as number;
-        values[i] = table === undefined ? element : (table[element] as number);
+      const first = block * blockSize * pitch + column;
+      let finite: boolean;
+      if (halves && quantizer instanceof BlockQuantizer) {
+        finite = quantizer.quantizeHalves(halves, first, pitch, count, column, block);
+      } else {
+        decodeRun(elements, table, first, pitch, count, values);
+        finite = quantizer.quantize(values, count, column, block);
       }
-      if (!quantizer.quantize(values, count, column, block)) {
+      if (!finite) {
         return firstNonFinite(type, elements, rows, columns, pitch);
       }
     }
@@ -72,29 +83,44 @@ export function quantizeColumns(
 
 /** What turns the blocks of one tile into codes. */
 export interface TileQuantizer {
-  /** Quantizes the first `count` of `values`. False when one of them is not finite. */
+  /** Quantizes the first `count` of `values`. False when one of them cannot be (quantizableLimit). */
   quantize(values: Float32Array, count: number, channel: number, block: number): boolean;
 }
 
-function quantizerOf(format: BlockFormat, target: QuantizeTarget): TileQuantizer {
+function quantizerOf(format: BlockFormat, target: QuantizeTarget): BlockQuantizer | TileQuantizer {
   const { method } = format;
   return isOliveMethod(method)
     ? oliveQuantizer({ ...format, method }, target)
     : new BlockQuantizer(format, target);
 }
 
+/** The patterns of 16-bit elements that are encoded without a search. */
+function plainHalves(
+  { method }: BlockFormat,
+  elements: Float32Array | Uint16Array,
+): Int16Array | undefined {
+  if (method !== 'rtn' || elements instanceof Float32Array) return undefined;
+  return new Int16Array(elements.buffer, elements.byteOffset, elements.length);
+}
+
+/** The numbers of `count` elements that lie `pitch` apart. */
 function decodeRun(
   elements: Float32Array | Uint16Array,
   table: Float32Array | undefined,
   first: number,
+  pitch: number,
   count: number,
   values: Float32Array,
 ): void {
   if (table === undefined) {
-    for (let i = 0; i < count; i++) values[i] = elements[first + i] as number;
+    for (let i = 0, index = first; i < count; i++, index += pitch) {
+      values[i] = elements[index] as number;
+    }
     return;
   }
-  for (let i = 0; i < count; i++) values[i] = table[elements[first + i] as number] as number;
+  for (let i = 0, index = first; i < count; i++, index += pitch) {
+    values[i] = table[elements[index] as number] as number;
+  }
 }
 
 function firstNonFinite(
@@ -105,10 +131,12 @@ function firstNonFinite(
   pitch: number,
 ): number {
   const table = type === 1 ? undefined : patternTable(type);
+  const limit = quantizableLimit(type);
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
       const element = elements[row * pitch + column] as number;
-      if (!Number.isFinite(table === undefined ? element : table[element])) {
+      const value = table === undefined ? element : (table[element] as number);
+      if (!(Math.abs(value) < limit)) {
         return row * columns + column;
       }
     }

@@ -6,6 +6,7 @@ import { misorderedNodes } from '../model/liveness.ts';
 import type { Value } from '../model/value.ts';
 import { floatRemainder } from '../surgeries/blockwise.ts';
 import { findSurgery } from '../surgeries/index.ts';
+import { repeatedTables } from '../surgeries/quantized-weights.ts';
 import { StreamingGates } from './gates.ts';
 import { checkRecipe, type Recipe } from './recipe.ts';
 import type { StepReport } from './run-report.ts';
@@ -22,8 +23,8 @@ export interface StepResults {
 export type RunSteps = (opened: OpenedModel, stream: StreamOptions) => Promise<StepResults>;
 
 /**
- * The steps of a recipe, to be run. What only the finished model can tell, a float weight that is still stored, is a
- * warning. Throws a UsageError for a surgery or option that does not exist.
+ * The steps of a recipe, to be run. What only the finished model can tell, a weight that is stored as float as well, or in
+ * several ways, is a warning. Throws a UsageError for a surgery or option that does not exist.
  */
 export function stepsOf(recipe: Recipe): RunSteps {
   checkRecipe(recipe);
@@ -42,7 +43,10 @@ export function stepsOf(recipe: Recipe): RunSteps {
     if (wasOrdered && misordered !== undefined) {
       throw new Error(`recipe ${recipe.name} left node "${misordered.label}" before its inputs`);
     }
-    const warnings = [...sources].flatMap((source) => floatRemainder(source) ?? []);
+    const warnings = [
+      ...[...sources].flatMap((source) => floatRemainder(source) ?? []),
+      ...repeatedTables(model),
+    ];
     return { steps, warnings, bytesRead: gates.bytesRead };
   };
 }

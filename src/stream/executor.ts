@@ -38,7 +38,7 @@ export interface ProgramResult {
   /** Results of tie gates and comparisons by job index. Complete only when `nonFinite` is undefined. */
   readonly folds: ReadonlyMap<number, FoldResult>;
   /**
-   * The NaN or infinity that stopped the program: the outputs are then incomplete. The same hit for any number of
+   * The element (NaN, infinity, too large) that stopped the program: the outputs are then incomplete. The same hit for any number of
    * threads, budget and executor.
    */
   readonly nonFinite: NonFiniteHit | undefined;

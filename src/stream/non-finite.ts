@@ -6,7 +6,7 @@ import { floatByteLength } from '../kernels/float-types.ts';
 import type { FloatTypeCode } from '../kernels/kernel.ts';
 import type { Program } from './program.ts';
 
-/** A NaN or infinity in a weight: the first in the order in which its source is stored. */
+/** A NaN, an infinity or a number too large to quantize in a weight: the first in the order in which its source is stored. */
 export interface NonFiniteHit {
   /** Index of the quantize job. */
   readonly job: number;
@@ -53,13 +53,13 @@ function firstNonFinite(fd: number, start: number, count: number, type: FloatTyp
   return count;
 }
 
-/** Tells whether element `i` of `buffer` has an exponent of all ones: NaN or infinity in every IEEE format. */
+/** Tells whether element `i` of `buffer` is NaN, infinity or, by its exponent, not below `quantizableLimit`. */
 function exponentTest(buffer: Uint8Array, type: FloatTypeCode): (i: number) => boolean {
   if (type === 1) {
     const words = new Uint32Array(buffer.buffer);
-    return (i) => ((words[i] ?? 0) & 0x7f800000) === 0x7f800000;
+    return (i) => ((words[i] ?? 0) & 0x7f800000) >= 0x7f000000;
   }
-  const mask = type === 10 ? 0x7c00 : 0x7f80;
+  const [mask, limit] = type === 10 ? [0x7c00, 0x7c00] : [0x7f80, 0x7f00];
   const words = new Uint16Array(buffer.buffer);
-  return (i) => ((words[i] ?? 0) & mask) === mask;
+  return (i) => ((words[i] ?? 0) & mask) >= limit;
 }

@@ -66,10 +66,10 @@ export interface TileOutput {
  * One unit of work. Runs on one thread once the first `after` tiles of the program are complete.
  *
  * Inputs and outputs by kernel:
- * - copy: one contiguous input; one output.
+ * - copy: one contiguous input; one output. From a slot: one or two inputs whose segments hold equal shares of
+ *   `channels` channels each; what is written is, channel by channel, its shares in the order of the segments.
  * - quantize: the weight; codes, scales and (asymmetric) zero points. Rows go to files, one contiguous run each.
- *   Columns go to a slot: the places are those of the strip's first block in the panel's first channel, channels are
- *   as far apart as in the whole tensor.
+ *   Columns go to a slot: the places are those of the tile's first channel, and channels follow each other.
  * - tie-gate: float table, codes, scales, zero points if any; no output.
  * - compare: a, b; no output. Transposed: channels are columns of `a`, elements its rows. Otherwise one channel,
  *   elements counted over the flat tensor.

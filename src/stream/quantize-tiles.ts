@@ -7,7 +7,7 @@ import { cutPanels, stripsOf } from './panels.ts';
 import type { OutputPlace, QuantizeJob, UnorderedTile } from './program.ts';
 import type { ProgramLayout } from './program-layout.ts';
 import { rowTiles } from './row-tiles.ts';
-import { drainSlot, slotParts } from './slot-parts.ts';
+import { drainStrips, slotParts } from './slot-parts.ts';
 
 /** Where the three results of a quantizer go; `zeroPoints` exactly when it is asymmetric. */
 export interface QuantizePlaces {
@@ -90,14 +90,18 @@ export function layQuantizeColumns(
     describe(job),
   );
   const targets = placeList(places);
+  const partsOf = (elements: number) => {
+    const { codes, scales, zeroPoints } = channelBytes(format, elements);
+    return [codes, scales, zeroPoints];
+  };
   for (let firstChannel = 0; firstChannel < n; firstChannel += cut.channels) {
     const channels = Math.min(cut.channels, n - firstChannel);
     const parts = slotParts(whole, channels);
     layout.panels.add(parts.byteLength, (slot) => {
       const fill = function* (): Generator<UnorderedTile> {
         for (const strip of stripsOf(cut, k, firstChannel, channels)) {
-          const before = channelBytes(format, strip.firstElement);
-          const beforeParts = [before.codes, before.scales, before.zeroPoints];
+          const before = partsOf(strip.firstElement);
+          const share = partsOf(strip.elements);
           const inPanel = strip.firstChannel - firstChannel;
           yield {
             job: index,
@@ -107,18 +111,23 @@ export function layQuantizeColumns(
               file: -1 - slot,
               byteOffset:
                 (parts.offsets[part] ?? 0) +
-                inPanel * (parts.strides[part] ?? 0) +
-                (beforeParts[part] ?? 0),
+                channels * (before[part] ?? 0) +
+                inPanel * (share[part] ?? 0),
             })),
           };
         }
       };
-      const drain = targets.flatMap((place, part) =>
-        drainSlot(copyJob, slot, parts, part, (done) =>
-          layout.output(place, firstChannel * (parts.strides[part] ?? 0) + done),
-        ),
-      );
-      return { fill: fill(), drain };
+      const drain = function* (): Generator<UnorderedTile> {
+        for (const [part, place] of targets.entries()) {
+          const bytes = (elements: number) => partsOf(elements)[part] ?? 0;
+          const panel = { channels, rows: cut.rows, k, bytes };
+          const start = parts.offsets[part] ?? 0;
+          yield* drainStrips(copyJob, slot, start, panel, (done) =>
+            layout.output(place, firstChannel * bytes(k) + done),
+          );
+        }
+      };
+      return { fill: fill(), drain: drain() };
     });
   }
 }

@@ -37,29 +37,56 @@ function* cut(byteLength: number): Generator<[done: number, length: number]> {
 
 const WHOLE = { firstChannel: 0, channels: 0, firstElement: 0, elements: 0 };
 
-/** Tiles that write one part of a slot; `place` gives the place of its byte `done`. */
-export function drainSlot(
+/** A panel as strips fill it: `rows` elements of each channel in every strip but, where `k` has a rest, the last. */
+export interface StripedPanel {
+  readonly channels: number;
+  readonly rows: number;
+  readonly k: number;
+  /** Bytes of this part that a channel has of its first so many elements. */
+  readonly bytes: (elements: number) => number;
+}
+
+/**
+ * Tiles that write one part of a slot which strips have filled. Each strip leaves its results of all channels in one
+ * run, after those of the strips before it: threads that work on neighbouring strips then share no cache line, and no
+ * line is visited twice. `place` gives the place of byte `done` of the part as files have it, channel by channel.
+ */
+export function* drainStrips(
   job: number,
   slot: number,
-  parts: SlotParts,
-  part: number,
+  start: number,
+  panel: StripedPanel,
   place: (done: number) => TileOutput,
-): UnorderedTile[] {
-  const start = parts.offsets[part] ?? 0;
-  return Array.from(cut(parts.byteLengths[part] ?? 0), ([done, length]) => ({
-    job,
-    ...WHOLE,
-    inputs: [
-      {
-        file: -1 - slot,
-        byteOffset: start + done,
-        segmentByteLength: length,
+): Generator<UnorderedTile> {
+  const { channels, rows, k, bytes } = panel;
+  const whole = Math.floor(k / rows);
+  const share = bytes(rows);
+  const rest = bytes(k) - whole * share;
+  const step = Math.max(1, Math.floor(SLOT_TILE / bytes(k)));
+  const file = -1 - slot;
+  for (let first = 0; first < channels; first += step) {
+    const count = Math.min(step, channels - first);
+    const inputs: TileInput[] = [];
+    if (whole > 0) {
+      inputs.push({
+        file,
+        byteOffset: start + first * share,
+        segmentByteLength: count * share,
+        segments: whole,
+        strideBytes: channels * share,
+      });
+    }
+    if (rest > 0) {
+      inputs.push({
+        file,
+        byteOffset: start + whole * channels * share + first * rest,
+        segmentByteLength: count * rest,
         segments: 1,
-        strideBytes: length,
-      },
-    ],
-    outputs: [place(done)],
-  }));
+        strideBytes: count * rest,
+      });
+    }
+    yield { job, ...WHOLE, channels: count, inputs, outputs: [place(first * bytes(k))] };
+  }
 }
 
 /** Tiles that read one part of a slot; `source` gives the `length` bytes from byte `done` on. */

@@ -21,6 +21,8 @@ import { COPY_PIECE } from './program-layout.ts';
 export interface TileIo {
   /** The shared slot that `place` names, from its offset on. */
   slot(place: TileInput | TileOutput): Uint8Array;
+  /** Most that take() gives a tile. */
+  readonly scratchByteLength: number;
   /** Working memory, free again when the next tile starts. Starts on a cache line. */
   take(byteLength: number): Uint8Array;
   /** Reads an input from its file, its segments `strideBytes` apart in `to`. */
@@ -59,10 +61,7 @@ function copy(tile: Tile, io: TileIo): TileOutcome {
   const [output] = tile.outputs;
   if (!input || !output) throw new RangeError('a copy without input or output');
   const byteLength = input.segmentByteLength;
-  if (input.file < 0) {
-    io.write(output, io.slot(input).subarray(0, byteLength));
-    return DONE;
-  }
+  if (input.file < 0) return gather(tile, output, io);
   if (output.file < 0) {
     io.read(input, io.slot(output), byteLength);
     return DONE;
@@ -78,6 +77,49 @@ function copy(tile: Tile, io: TileIo): TileOutcome {
       length,
     );
     io.write({ ...output, byteOffset: output.byteOffset + done }, piece);
+  }
+  return DONE;
+}
+
+/**
+ * Writes what a slot holds in runs of all channels' shares, channel by channel: as many channels at a time as scratch
+ * memory holds.
+ */
+function gather(tile: Tile, output: TileOutput, io: TileIo): TileOutcome {
+  const { channels } = tile;
+  const runs = tile.inputs.flatMap((input) => {
+    const share = input.segmentByteLength / channels;
+    const slot = io.slot(input);
+    return Array.from({ length: input.segments }, (_, i) => ({
+      share,
+      bytes: slot.subarray(i * input.strideBytes, i * input.strideBytes + share * channels),
+    }));
+  });
+  const perChannel = runs.reduce((sum, { share }) => sum + share, 0);
+  const step = Math.floor(Math.min(COPY_PIECE, io.scratchByteLength) / perChannel);
+  if (step === 0) {
+    let byteOffset = output.byteOffset;
+    for (let channel = 0; channel < channels; channel++) {
+      for (const { share, bytes } of runs) {
+        io.write({ ...output, byteOffset }, bytes.subarray(channel * share, (channel + 1) * share));
+        byteOffset += share;
+      }
+    }
+    return DONE;
+  }
+  const buffer = io.take(Math.min(step, channels) * perChannel);
+  for (let first = 0; first < channels; first += step) {
+    const count = Math.min(step, channels - first);
+    let before = 0;
+    for (const { share, bytes } of runs) {
+      for (let i = 0; i < count; i++) {
+        const start = (first + i) * share;
+        buffer.set(bytes.subarray(start, start + share), i * perChannel + before);
+      }
+      before += share;
+    }
+    const byteOffset = output.byteOffset + first * perChannel;
+    io.write({ ...output, byteOffset }, buffer.subarray(0, count * perChannel));
   }
   return DONE;
 }
@@ -139,7 +181,7 @@ function quantizeColumnTile(job: QuantizeJob, tile: Tile, io: TileIo): TileOutco
   const { bytes, strideBytes } = fetch(io, tile.inputs[0]);
   const { parameters } = job;
   const results = tile.outputs.map((output) => io.slot(output));
-  const out = quantizeTarget(job, parameters.k, results);
+  const out = quantizeTarget(job, tile.elements, results);
   return {
     hit: quantizeColumns(parameters, bytes, strideBytes, tile.elements, tile.channels, out),
   };

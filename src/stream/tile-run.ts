@@ -10,7 +10,7 @@ export interface TileRun {
   /** FOLD_FIELDS numbers per tile; empty when the program has no fold. Indices count over the whole tensor, -1 for none. */
   readonly folds: Float64Array;
   readonly cancelled: boolean;
-  /** The first tile that met a NaN or infinity, and where in source order within the tile. */
+  /** The first tile that met an element that cannot be quantized, and where in source order within the tile. */
   readonly nonFinite?: { readonly tile: number; readonly index: number };
 }
 

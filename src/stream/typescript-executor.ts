@@ -62,6 +62,10 @@ class SerialMachine implements TileIo {
     this.#scratch = new Uint8Array(program.scratchBytes);
   }
 
+  get scratchByteLength(): number {
+    return this.#scratch.length;
+  }
+
   /** Starts a tile: scratch memory is free again. */
   enter(tile: number): void {
     this.#tile = tile;

@@ -62,7 +62,9 @@ export default defineSurgery({
       default: 'none',
       help: '8 bits for some: the head; and value and down projections, or layers with linear attention',
     }),
-    set: overrides(nodeOptions, { help: 'other options for the nodes that match, such as @down=bits:8,blockSize:64' }),
+    set: overrides(nodeOptions, {
+      help: 'other options for the nodes that match, such as @down=bits:8,blockSize:64',
+    }),
   },
   check: (options) => checkOliveOptions('product', options),
   apply(model, options) {
@@ -107,7 +109,7 @@ export default defineSurgery({
       }
       if (isOlive) oliveNames.add(node, parameters);
       const { source } = linear.weight;
-      const table = tables.table({ source, range: weight.range }, parameters, node);
+      const table = tables.table({ source, range: weight.range }, parameters);
       const [, input] = node.inputs;
       if (input !== undefined) weights.add(input);
       const { bits, n, k } = parameters;
@@ -122,7 +124,6 @@ export default defineSurgery({
       ...exclude.warnings('exclude'),
       ...mixed.warnings,
       ...set.warnings(),
-      ...tables.warnings(),
       ...accuracy,
     ];
     return { changes, declined, warnings, quantized: tables.sources };

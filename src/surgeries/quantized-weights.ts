@@ -1,69 +1,82 @@
-/** The quantized tables of a run of `quantize-matmul`: one for each weight, layout and way of quantizing. Pure. */
+/** Quantized tables and the float weights they are made of: which nodes share one, which weights have several. Pure. */
 
+import { constantTensor } from '../anatomy/weight.ts';
 import { formatSize } from '../bytes.ts';
 import type { QuantizeParameters } from '../kernels/kernel.ts';
 import type { Model } from '../model/model.ts';
-import type { Node } from '../model/node.ts';
-import type { FileRange } from '../model/tensor-data.ts';
+import type { Tensor } from '../model/tensor.ts';
+import type { Derivation, FileRange } from '../model/tensor-data.ts';
 import type { Value } from '../model/value.ts';
 import { type QuantizedValues, quantizedInitializers } from './blockwise.ts';
-
-interface MadeTable {
-  readonly values: QuantizedValues;
-  readonly parameters: QuantizeParameters;
-  /** First node that reads it. */
-  readonly reader: string;
-}
-
-function byteLength({ codes, scales, zeroPoints }: QuantizedValues): number {
-  const parts = [codes, scales, zeroPoints];
-  return parts.reduce((sum, part) => sum + (part?.tensor?.byteLength ?? 0), 0);
-}
-
-function describe({ values, parameters, reader }: MadeTable, others: readonly MadeTable[]): string {
-  const { bits, layout } = parameters;
-  const isLaidOut = others.some((other) => other.parameters.layout !== layout);
-  const way = isLaidOut && layout === 'rows' ? ' as [N, K]' : '';
-  return `${bits} bits${way} for "${reader}" (${formatSize(byteLength(values))})`;
-}
 
 /** Makes a table when it is first asked for; nodes that want the same one share it. */
 export class QuantizedWeights {
   readonly #model: Model;
-  readonly #tables = new Map<Value, Map<string, MadeTable>>();
+  readonly #tables = new Map<Value, Map<string, QuantizedValues>>();
 
   constructor(model: Model) {
     this.#model = model;
   }
 
-  /** The table of a weight, made as `parameters` say, for `reader`. */
+  /** The table of a weight, made as `parameters` say. */
   table(
     weight: { readonly source: Value; readonly range: FileRange },
     parameters: QuantizeParameters,
-    reader: Node,
   ): QuantizedValues {
-    const tables = this.#tables.get(weight.source) ?? new Map<string, MadeTable>();
+    const tables = this.#tables.get(weight.source) ?? new Map<string, QuantizedValues>();
     this.#tables.set(weight.source, tables);
     const key = JSON.stringify(Object.entries(parameters).sort(([a], [b]) => (a < b ? -1 : 1)));
-    const known = tables.get(key);
-    if (known !== undefined) return known.values;
-    const values = quantizedInitializers(this.#model, weight, parameters, 'blocks');
-    tables.set(key, { values, parameters, reader: reader.label });
-    return values;
+    const table =
+      tables.get(key) ?? quantizedInitializers(this.#model, weight, parameters, 'blocks');
+    tables.set(key, table);
+    return table;
   }
 
   /** The weights that were quantized. */
   get sources(): Value[] {
     return [...this.#tables.keys()];
   }
+}
 
-  /** Weights of which there is more than one table now. */
-  warnings(): string[] {
-    return [...this.#tables].flatMap(([source, tables]) => {
-      const made = [...tables.values()];
-      if (made.length === 1) return [];
-      const ways = made.map((table) => describe(table, made)).join(', ');
-      return [`"${source.name}" is stored ${made.length} times: ${ways}`];
-    });
+function describe({ outputs, parameters }: Derivation, name: string, isLaidOut: boolean): string {
+  const way = isLaidOut ? ` from ${parameters.layout}` : '';
+  const byteLength = outputs.reduce((sum, output) => sum + output.byteLength, 0);
+  return `"${name}" (${parameters.bits} bits${way}, ${formatSize(byteLength)})`;
+}
+
+function rangeKey({ file, byteOffset }: FileRange): string {
+  return `${file.fd}:${byteOffset}`;
+}
+
+/** Constants of all graphs as they are now, with their names: initializers, and Constant nodes that hold derived data. */
+function* constants(model: Model): Generator<{ readonly name: string; readonly tensor: Tensor }> {
+  for (const graph of model.graphs()) {
+    yield* graph.initializers.tensors();
+    for (const node of graph.nodesOf('Constant')) {
+      const [value] = node.outputs;
+      const tensor = constantTensor(model, value);
+      if (value !== undefined && tensor !== undefined) yield { name: value.name, tensor };
+    }
   }
+}
+
+/** Float weights that are stored quantized in more than one way, in words, and how much each takes. */
+export function repeatedTables(model: Model): string[] {
+  const tables = new Map<string, Map<Derivation, string>>();
+  for (const { name, tensor } of constants(model)) {
+    const { data } = tensor;
+    if (data.kind !== 'derived' || data.output !== 0) continue;
+    const key = rangeKey(data.derivation.sources[0]);
+    const made = tables.get(key) ?? new Map<Derivation, string>();
+    tables.set(key, made);
+    if (!made.has(data.derivation)) made.set(data.derivation, name);
+  }
+  return [...tables.values()].flatMap((made) => {
+    if (made.size < 2) return [];
+    const layouts = new Set([...made.keys()].map(({ parameters }) => parameters.layout));
+    const ways = [...made].map(([derivation, name]) =>
+      describe(derivation, name, layouts.size > 1),
+    );
+    return [`one weight is stored ${made.size} times: ${ways.join(', ')}`];
+  });
 }

@@ -48,8 +48,9 @@ function subnormalUnit(type: FloatTypeCode): number {
   return type === 10 ? 2 ** -24 : type === 16 ? 2 ** -133 : 2 ** -149;
 }
 
+/** The largest number of a type that can be quantized. */
 function largest(type: FloatTypeCode): number {
-  return type === 10 ? 65504 : type === 16 ? (2 - 2 ** -7) * 2 ** 127 : (2 - 2 ** -23) * 2 ** 127;
+  return type === 10 ? 65504 : type === 16 ? (2 - 2 ** -7) * 2 ** 126 : (2 - 2 ** -23) * 2 ** 126;
 }
 
 const KINDS = ['normal', 'spread', 'tiny', 'zeros', 'halves', 'oneSign', 'same', 'huge'] as const;

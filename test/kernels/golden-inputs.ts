@@ -30,7 +30,7 @@ const PATTERNS: Readonly<Record<string, (index: number, seed: number) => number>
   tiny: (i, s) => uniform(i, s) * 2 ** -12,
   verySmall: (i, s) => uniform(i, s) * 2 ** -120,
   large: (i, s) => uniform(i, s) * 2 ** 16,
-  huge: (i, s) => uniform(i, s) * 2 ** 128,
+  huge: (i, s) => uniform(i, s) * 2 ** 127,
   outliers: (i, s) => uniform(i, s) * (hashed(i, s + 1) >>> 26 === 0 ? 64 : 0.0625),
   spread: (i, s) => uniform(i, s) * 2 ** -(hashed(i, s + 1) >>> 28),
 };

@@ -263,7 +263,7 @@ describe('a run that fails leaves nothing', () => {
       expect(error).toBeInstanceOf(PreconditionError);
       expect(error.code).toBe('ERR_NON_FINITE');
       expect(error.message).toBe(
-        'the source of "U_Q4" has a NaN or infinity at channel 100, element 7',
+        'the source of "U_Q4" has a NaN, an infinity or a number beyond 2^127 at channel 100, element 7',
       );
       expect(everything()).toEqual(before);
     }

@@ -1,4 +1,4 @@
-import { closeSync, openSync, statSync, truncateSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, statSync, truncateSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CancelledError, FormatError, ResourceError } from '../../src/errors.ts';
 import type { QuantizeParameters } from '../../src/kernels/kernel.ts';
@@ -7,7 +7,7 @@ import { runProgram } from '../../src/stream/executor.ts';
 import type { OutputFile } from '../../src/stream/program.ts';
 import { ProgramBuilder } from '../../src/stream/program-builder.ts';
 import { executors, noise, ScratchFiles, withFileSizeLimit } from './scratch-files.ts';
-import { randomWeight } from './weights.ts';
+import { quantizeWhole, randomWeight } from './weights.ts';
 
 const BUDGET = { memoryBytes: 1 << 20, threads: 3 };
 
@@ -40,6 +40,27 @@ describe.each(executors)('%s executor', (executor) => {
       folds: new Map(),
       nonFinite: undefined,
     });
+  });
+
+  test('columns are put together where one of them is larger than working memory', async () => {
+    const parameters: QuantizeParameters = {
+      ...{ method: 'rtn', type: 10, bits: 8, blockSize: 32, symmetric: false },
+      ...{ layout: 'columns', n: 3, k: 300_017 },
+    };
+    const weight = randomWeight(parameters, 1);
+    const { codes, scales, zeroPoints } = quantizeWhole(parameters, weight);
+    const builder = new ProgramBuilder({ memoryBytes: 768 * 1024, threads: 2 });
+    const file = files.output(0);
+    builder.addQuantize(parameters, files.source(weight), {
+      codes: { file, byteOffset: 0 },
+      scales: { file, byteOffset: codes.length },
+      zeroPoints: { file, byteOffset: codes.length + scales.length },
+    });
+    const program = builder.finish();
+    expect(program.scratchBytes).toBeLessThan(codes.length / 3);
+    await runProgram(program, { executor });
+    const expected = Buffer.concat([codes, scales, zeroPoints]);
+    expect(readFileSync(file.path).equals(expected)).toBe(true);
   });
 
   test('a full disk is a resource error that names the file', async () => {

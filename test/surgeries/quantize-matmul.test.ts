@@ -133,18 +133,29 @@ b = MatMul(a, A) @second
     const text = `${SHARED}z = Relu(b)`;
     const run = await runText(scratch(), text, [['quantize-matmul', { set: 'second=bits:8' }]]);
     expect(run.report.warnings).toEqual([
-      '"A" is stored 2 times: 4 bits for "first" (2.56 KiB), 8 bits for "second" (4.63 KiB)',
+      'one weight is stored 2 times: "A_Q4" (4 bits, 2.56 KiB), "A_Q8" (8 bits, 4.63 KiB)',
     ]);
     expect(run.printed).toContain('weight A_Q8: uint8[64, 2, 32]');
     expect(run.printed).toContain('weight A_scales_1: fp32[64, 2]');
     await expectClose(run, 0.2);
   });
 
+  it('is stored for each surgery that wants it otherwise, which is said at the end', async () => {
+    const text = `${SHARED}z = Relu(b)`;
+    const { report } = await runText(scratch(), text, [
+      ['quantize-matmul', { include: 'first' }],
+      ['quantize-matmul', { bits: 8 }],
+    ]);
+    expect(report.warnings).toEqual([
+      'one weight is stored 2 times: "A_Q4" (4 bits, 2.56 KiB), "A_Q8" (8 bits, 4.63 KiB)',
+    ]);
+  });
+
   it('is stored for each layout: a transposed table is another', async () => {
     const text = `${SHARED}t = Transpose(A)\nz = MatMul(b, t) @third`;
     const run = await runText(scratch(), text, [['quantize-matmul', { bits: 8 }]]);
     expect(run.report.warnings).toEqual([
-      '"A" is stored 2 times: 8 bits for "first" (4.63 KiB), 8 bits as [N, K] for "third" (4.63 KiB)',
+      'one weight is stored 2 times: "A_Q8" (8 bits from columns, 4.63 KiB), "A_Q8_1" (8 bits from rows, 4.63 KiB)',
     ]);
     await expectClose(run, 0.05);
   });
@@ -351,6 +362,9 @@ function local.Layer(h) -> r
     const both = await runText(scratch(), text, [['quantize-matmul', { set: 'down=bits:8' }]]);
     expect(both.printed).toContain('const W_Q4: uint8[64, 2, 16]');
     expect(both.printed).toContain('const W_Q8: uint8[64, 2, 32]');
+    expect(both.report.warnings).toEqual([
+      'one weight is stored 2 times: "W_Q4" (4 bits, 2.56 KiB), "W_Q8" (8 bits, 4.63 KiB)',
+    ]);
     await expectClose(both, 0.15);
   });
 });

@@ -7,9 +7,10 @@
  * @typedef {object} Measurement
  * @property {import('./options.mjs').BenchmarkName} benchmark
  * @property {string} what
- * @property {'MB' | 's' | 'ms' | 'x'} unit MB is a million bytes, x a ratio.
+ * @property {'MB' | 's' | 'ms' | 'x' | 'GB/s'} unit MB is a million bytes, x a ratio.
  * @property {Summary} summary
  * @property {number} [bar] Highest value that is good enough; without one the row is for information.
+ * @property {number} [least] Lowest value that is good enough.
  * @property {'median' | 'high'} [judged] Which number the bar holds; the median when absent.
  */
 
@@ -17,7 +18,8 @@
  * Whether the bar is met; undefined without one.
  * @param {Measurement} row
  */
-export function isMet({ summary, bar, judged = 'median' }) {
+export function isMet({ summary, bar, least, judged = 'median' }) {
+  if (least !== undefined) return summary[judged] >= least;
   return bar === undefined ? undefined : summary[judged] <= bar;
 }
 
@@ -33,9 +35,15 @@ function format(value, unit) {
  */
 export function formatTable(rows) {
   const cells = rows.map((row) => {
-    const { benchmark, what, unit, summary, bar, judged } = row;
+    const { benchmark, what, unit, summary, bar, least, judged } = row;
     const met = isMet(row);
-    const limit = bar === undefined ? '' : `≤ ${bar} ${unit}${judged === 'high' ? ' (worst)' : ''}`;
+    const which = judged === undefined ? '' : judged === 'high' && least ? ' (best)' : ' (worst)';
+    const limit =
+      least !== undefined
+        ? `≥ ${least} ${unit}${which}`
+        : bar === undefined
+          ? ''
+          : `≤ ${bar} ${unit}${which}`;
     return [
       benchmark,
       what,

@@ -8,11 +8,11 @@ import { summarize } from './statistics.mjs';
 
 const RUNS = 3;
 const BAR_MB = 150;
-const SPREAD_BAR_MB = 15;
+const SPREAD_BAR_MB = 10;
 
 const MODELS = {
   full: [
-    ...['1GB', '4GB', '10GB'].flatMap((size) => [
+    ...['1GB', '4GB', '16GB'].flatMap((size) => [
       `--size ${size} --tied`,
       `--size ${size} --untied`,
     ]),

@@ -4,7 +4,15 @@ import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
 import { parseCount, parseSize, UsageError } from '../make-model/options.mjs';
 
-export const BENCHMARKS = /** @type {const} */ (['memory', 'copy', 'repack', 'startup', 'isa']);
+export const BENCHMARKS = /** @type {const} */ ([
+  'memory',
+  'copy',
+  'methods',
+  'repack',
+  'startup',
+  'kernels',
+  'isa',
+]);
 
 /** @typedef {typeof BENCHMARKS[number]} BenchmarkName */
 
@@ -26,14 +34,16 @@ than src. Needs Linux, the coreutils and, for memory and CPU time, GNU time (/us
 
   memory   peak memory of shrink --recipe q4-small for three sizes and one very wide head
   copy     its wall and CPU time against cp of the same data file, in alternating rounds
+  methods  rtn at 4 and 8 bits, search and k-quant on rows and on columns, against cp of the same data file
   repack   copying without change against cp, its memory, and the time to find that nothing is to do
   startup  --help, and inspect of a graph of 3,000 nodes
+  kernels  the quantizers alone, on one core in memory, per instruction set and in TypeScript; compiles them
   isa      wall time per instruction set, and without the addon
 
-  --quick      models of 0.25, 0.5 and 1 GB instead of 1, 4 and 10 GB
-  --only NAME  one of the five; may be repeated
-  --size SIZE  size of the model of copy and repack (default 4GB, quick 1GB)
-  --rounds N   rounds of copy and repack, at least 5 (default 7)
+  --quick      models of 0.25, 0.5 and 1 GB instead of 1, 4 and 16 GB
+  --only NAME  one of the seven; may be repeated
+  --size SIZE  size of the model of copy, methods and repack (default 4GB, quick 1GB)
+  --rounds N   rounds of copy, methods and repack, at least 5 (default 7)
   --json FILE  write everything measured to FILE, with facts about the machine
   --work DIR   where models and outputs go (default: the system's temporary directory)
   --keep       leave the models there

@@ -36,7 +36,7 @@ PATTERNS = {
     "tiny": lambda i, s: uniform(i, s) * 2.0**-12,
     "verySmall": lambda i, s: uniform(i, s) * 2.0**-120,
     "large": lambda i, s: uniform(i, s) * 2.0**16,
-    "huge": lambda i, s: uniform(i, s) * 2.0**128,
+    "huge": lambda i, s: uniform(i, s) * 2.0**127,
     "outliers": lambda i, s: uniform(i, s) * (64.0 if hashed(i, s + 1) >> 26 == 0 else 0.0625),
     "spread": lambda i, s: uniform(i, s) * 2.0 ** -(hashed(i, s + 1) >> 28),
 }
