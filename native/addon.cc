@@ -105,9 +105,14 @@ bool toQuantizeJob(napi_env env, napi_value parameters, Job* job) {
   }
   job->type = static_cast<FloatType>(type);
   job->columns = layout == "columns";
-  job->method = method == "search"    ? QuantizeMethod::kSearch
-                : method == "k-quant" ? QuantizeMethod::kKQuant
-                                      : QuantizeMethod::kRtn;
+  // In the order of QuantizeMethod.
+  constexpr const char* kMethods[] = {"rtn",          "search",        "k-quant",              "olive-rtn",
+                                      "olive-gather", "olive-k-quant", "olive-k-quant-single", "olive-int8"};
+  uint32_t id = 0;
+  while (method != kMethods[id]) {
+    if (++id == sizeof kMethods / sizeof *kMethods) return false;
+  }
+  job->method = static_cast<QuantizeMethod>(id);
   return jobDefect(*job) == nullptr;
 }
 
@@ -144,8 +149,8 @@ napi_value quantizeBuffer(napi_env env, napi_callback_info call) {
                               job.symmetric ? nullptr : const_cast<uint8_t*>(zeroPoints),
                               strides.zeroPoints};
   const ElementIndex hit =
-      job.columns ? kernels->quantizeColumns(params, source, job.n * elementSize(job.type), job.k, job.n, out)
-                  : kernels->quantizeRows(params, source, job.n, out);
+      job.columns ? quantizeColumnsWith(*kernels, params, source, job.n * elementSize(job.type), job.k, job.n, out)
+                  : quantizeRowsWith(*kernels, params, source, job.n, out);
   return number(env, static_cast<double>(hit));
 }
 

@@ -209,7 +209,7 @@ class Run::Worker {
                               tile_.channels * strides.zeroPoints};
     uint8_t* const places[3] = {take(bytes[0]), take(bytes[1]), job_.symmetric ? nullptr : take(bytes[2])};
     const QuantizeOutput out = {places[0], strides.codes, places[1], strides.scales, places[2], strides.zeroPoints};
-    if (!finite(program_.kernels->quantizeRows(quantizeParams(tile_.elements), source.data, tile_.channels, out))) {
+    if (!finite(quantizeRowsWith(*program_.kernels, quantizeParams(tile_.elements), source.data, tile_.channels, out))) {
       return false;
     }
     for (int i = 0; i < tile_.outputCount; i++) {
@@ -225,8 +225,8 @@ class Run::Worker {
     uint8_t* places[3] = {};
     for (int i = 0; i < tile_.outputCount; i++) places[i] = slot(tile_.outputs[i].file, tile_.outputs[i].offset);
     const QuantizeOutput out = {places[0], strides.codes, places[1], strides.scales, places[2], strides.zeroPoints};
-    return finite(program_.kernels->quantizeColumns(quantizeParams(job_.k), source.data, source.stride, tile_.elements,
-                                                    tile_.channels, out));
+    return finite(quantizeColumnsWith(*program_.kernels, quantizeParams(job_.k), source.data, source.stride,
+                                      tile_.elements, tile_.channels, out));
   }
 
   bool cast() {

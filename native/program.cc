@@ -41,7 +41,9 @@ ChannelStrides channelStrides(const Job& job, int64_t elements) {
   const int64_t blocks = (elements + job.blockSize - 1) / job.blockSize;
   const FloatType scaleType = job.kernel == KernelId::kTieGate ? job.scaleType : job.type;
   const bool zeroPoints = job.kernel == KernelId::kTieGate ? job.hasZeroPoints : !job.symmetric;
-  return {blocks * (job.blockSize * job.bits / 8), blocks * elementSize(scaleType),
+  const bool ends = job.kernel == KernelId::kQuantize && job.method == QuantizeMethod::kOliveGather;
+  const int64_t codes = ends ? (elements * job.bits + 7) / 8 : blocks * (job.blockSize * job.bits / 8);
+  return {codes, blocks * elementSize(scaleType),
           zeroPoints ? (blocks * job.bits + 7) / 8 : 0};
 }
 
@@ -92,7 +94,8 @@ const char* jobDefect(const Job& job) {
     case KernelId::kTieGate: {
       const bool power = (job.blockSize & (job.blockSize - 1)) == 0;
       if (!isFloat(job.type) || (job.bits != 2 && job.bits != 4 && job.bits != 8)) return "job type";
-      if (job.method > QuantizeMethod::kKQuant) return "job method";
+      if (job.method > QuantizeMethod::kOliveInt8) return "job method";
+      if (job.method >= QuantizeMethod::kOliveRtn && job.bits == 2) return "job bits";
       if (!power || job.blockSize < 16 || job.blockSize > 256) return "job block size";
       return job.kernel == KernelId::kTieGate && !isFloat(job.scaleType) ? "job type" : nullptr;
     }

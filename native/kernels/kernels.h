@@ -12,13 +12,22 @@ enum class FloatType : uint32_t { kFloat32 = 1, kFloat16 = 10, kBFloat16 = 16 };
 
 // How the scale and zero point of a block are chosen. kRtn: from its extremes, ONNX Runtime's own arithmetic
 // (MlasQuantizeBlockwise). kSearch: the pair with the least squared error among those around it; kKQuant: the same
-// with elements weighted by rms + |x|.
-enum class QuantizeMethod : uint32_t { kRtn = 0, kSearch = 1, kKQuant = 2 };
+// with elements weighted by rms + |x|. The rest: what Olive's passes compute, see OliveMethod in src/kernels/kernel.ts.
+enum class QuantizeMethod : uint32_t {
+  kRtn = 0,
+  kSearch = 1,
+  kKQuant = 2,
+  kOliveRtn = 3,
+  kOliveGather = 4,
+  kOliveKQuant = 5,
+  kOliveKQuantSingle = 6,
+  kOliveInt8 = 7,
+};
 
 // Blockwise quantization: an element becomes the code nearest to it.
 // A weight is N output channels of K elements; each channel is cut into kBlocks = ceil(K / blockSize) blocks.
 // Codes are packed low bits first, blockSize * bits / 8 bytes per block. Every byte is written; slots past the last
-// element are 0, where ONNX Runtime may repeat an older code.
+// element are 0, where ONNX Runtime may repeat an older code; kOliveGather has no such slots but the last byte's.
 // Scales have the source's type. Zero points (asymmetric only) are packed per channel, unused slots 2^(bits-1).
 struct QuantizeParams {
   QuantizeMethod method;
@@ -80,7 +89,19 @@ struct KernelTable {
   void (*castFloats)(const CastParams& params, const uint8_t* src, int64_t count, uint8_t* out);
   // Adds what that would take from them to `loss`.
   void (*measureCast)(const CastParams& params, const uint8_t* src, int64_t count, CastLoss* loss);
+
+  // The same for Olive's methods but kOliveRtn.
+  ElementIndex (*quantizeOliveRows)(const QuantizeParams& params, const uint8_t* src, int64_t channels,
+                                    const QuantizeOutput& out);
+  ElementIndex (*quantizeOliveColumns)(const QuantizeParams& params, const uint8_t* src, int64_t rowStride,
+                                       int64_t rows, int64_t columns, const QuantizeOutput& out);
 };
+
+// By the kernels of a table that the method calls for.
+ElementIndex quantizeRowsWith(const KernelTable& table, const QuantizeParams& params, const uint8_t* src,
+                              int64_t channels, const QuantizeOutput& out);
+ElementIndex quantizeColumnsWith(const KernelTable& table, const QuantizeParams& params, const uint8_t* src,
+                                 int64_t rowStride, int64_t rows, int64_t columns, const QuantizeOutput& out);
 
 // The table for `isa` ("plain", "avx2", "avx512"), the best this processor runs for null; null when unknown or
 // not supported here.

@@ -16,9 +16,12 @@
 #include "quantize-columns.inc.h"
 #include "quantize-rows.inc.h"
 
+#include "quantize-olive.inc.h"
+
 namespace lathe {
 
-const KernelTable kAvx2Kernels = {"avx2", quantizeRows, quantizeColumns, castFloats, measureCast};
+const KernelTable kAvx2Kernels = {"avx2", quantizeRows, quantizeColumns, castFloats, measureCast, quantizeOliveRows,
+                                quantizeOliveColumns};
 
 }  // namespace lathe
 

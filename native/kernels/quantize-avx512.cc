@@ -22,9 +22,12 @@
 #include "quantize-columns.inc.h"
 #include "quantize-rows.inc.h"
 
+#include "quantize-olive.inc.h"
+
 namespace lathe {
 
-const KernelTable kAvx512Kernels = {"avx512", quantizeRows, quantizeColumns, castFloats, measureCast};
+const KernelTable kAvx512Kernels = {"avx512", quantizeRows, quantizeColumns, castFloats, measureCast, quantizeOliveRows,
+                                quantizeOliveColumns};
 
 }  // namespace lathe
 

@@ -6,8 +6,11 @@
 #include "quantize-columns.inc.h"
 #include "quantize-rows.inc.h"
 
+#include "quantize-olive.inc.h"
+
 namespace lathe {
 
-const KernelTable kPlainKernels = {"plain", quantizeRows, quantizeColumns, castFloats, measureCast};
+const KernelTable kPlainKernels = {"plain", quantizeRows, quantizeColumns, castFloats, measureCast, quantizeOliveRows,
+                                quantizeOliveColumns};
 
 }  // namespace lathe

@@ -92,6 +92,7 @@ inline Floats load(const uint8_t* from) {
   }
 }
 
+inline Floats roundToHalf(Floats x) { return _mm512_cvtph_ps(_mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT)); }
 template <FloatType kType>
 inline Floats storeScales(uint8_t* to, Floats x) {
   if constexpr (kType == FloatType::kFloat32) {

@@ -222,6 +222,12 @@ inline Floats load(const uint8_t* from) {
   }
 }
 
+// fp16 values, rounded to nearest even. Below 2^-14 and above 65504 they keep 11 bits, and so may be none.
+inline Floats roundToHalf(Floats x) {
+  const Ints bits = bitsOf(x);
+  return fromBits((bits + broadcastInt(0xfff) + ((bits >> 13) & broadcastInt(1))) & broadcastInt(-0x2000));
+}
+
 // Stores kLanes floats as kType, rounded to nearest even, and returns the stored values.
 template <FloatType kType>
 inline Floats storeScales(uint8_t* to, Floats x) {

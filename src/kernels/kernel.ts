@@ -28,7 +28,33 @@ export interface OutputSpec {
  * - `search`: the pair with the least squared error among candidates around that one
  * - `k-quant`: the same with elements weighted by rms + |x|
  */
-export type QuantizeMethod = 'rtn' | 'search' | 'k-quant';
+export type QuantizeMethod = 'rtn' | 'search' | 'k-quant' | OliveMethod;
+
+/**
+ * What Olive's passes compute, bit for bit:
+ * - `olive-rtn`: OnnxBlockWiseRtnQuantization of a MatMul: `rtn`, but in an odd channel's last byte at 4 bits the slot
+ *   without an element repeats an older code
+ * - `olive-gather`: OnnxBlockWiseRtnQuantization of a Gather
+ * - `olive-k-quant`: OnnxKQuantQuantization; `olive-k-quant-single`: the same where NumPy adds in another order, that
+ *   is where each of several channels is one block
+ * - `olive-int8`: QuantizeEmbeddingInt8, 8 bits with zero points of 128
+ */
+export type OliveMethod = (typeof OLIVE_METHODS)[number];
+
+export const OLIVE_METHODS = [
+  'olive-rtn',
+  'olive-gather',
+  'olive-k-quant',
+  'olive-k-quant-single',
+  'olive-int8',
+] as const;
+
+/** True for the methods that are Olive's. */
+export function isOliveMethod(method: QuantizeMethod): method is OliveMethod {
+  return OLIVE_METHODS.some((known) => known === method);
+}
+
+const METHODS: readonly QuantizeMethod[] = ['rtn', 'search', 'k-quant', ...OLIVE_METHODS];
 
 /** Parameters of `quantize`: see native/kernels/kernels.h for the layout of the outputs. */
 export interface QuantizeParameters {
@@ -56,37 +82,43 @@ export interface QuantizedChannel {
   readonly zeroPointsByteLength: number;
 }
 
-/** How much one channel of a quantized weight takes. */
+/**
+ * How much one channel of a quantized weight takes. Codes fill whole blocks, but for `olive-gather`, whose last block
+ * ends with its last element.
+ */
 export function quantizedChannel(
-  parameters: Pick<QuantizeParameters, 'type' | 'bits' | 'blockSize' | 'k'>,
+  parameters: Pick<QuantizeParameters, 'type' | 'bits' | 'blockSize' | 'k'> & {
+    readonly method?: QuantizeMethod | undefined;
+  },
 ): QuantizedChannel {
-  const { type, bits, blockSize, k } = parameters;
+  const { method, type, bits, blockSize, k } = parameters;
   const blocks = ceilDiv(k, blockSize);
   const blobByteLength = (blockSize * bits) / 8;
   return {
     blocks,
     blobByteLength,
-    codesByteLength: blocks * blobByteLength,
+    codesByteLength: method === 'olive-gather' ? ceilDiv(k * bits, 8) : blocks * blobByteLength,
     scalesByteLength: blocks * (type === DType.FLOAT ? 4 : 2),
     zeroPointsByteLength: ceilDiv(blocks * bits, 8),
   };
 }
 
 /**
- * Outputs of `quantize`, in order: codes UINT8 [n, kBlocks, blob], scales [n, kBlocks] in the source's type and,
- * unless symmetric, zero points UINT8 [n, ceil(kBlocks * bits / 8)]. Throws a {@link UsageError} for parameters that
+ * Outputs of `quantize`, in order: codes UINT8 [n, kBlocks, blob] (`olive-gather`: [n, ceil(k * bits / 8)]), scales
+ * [n, kBlocks] in the source's type and, unless symmetric, zero points UINT8 [n, ceil(kBlocks * bits / 8)]; the last two
+ * in one dimension where Olive has them so. Throws a {@link UsageError} for parameters that
  * no kernel takes, a FormatError when a size goes beyond 2^53-1.
  */
 export function quantizeOutputs(parameters: QuantizeParameters): OutputSpec[] {
   checkQuantizeParameters(parameters);
-  const { type, n, symmetric } = parameters;
-  const channel = quantizedChannel(parameters);
-  const outputs = [
-    output('codes', DType.UINT8, [n, channel.blocks, channel.blobByteLength]),
-    output('scales', type, [n, channel.blocks]),
-  ];
-  if (!symmetric)
-    outputs.push(output('zeroPoints', DType.UINT8, [n, channel.zeroPointsByteLength]));
+  const { method, type, n, symmetric } = parameters;
+  const { blocks, blobByteLength, codesByteLength, zeroPointsByteLength } =
+    quantizedChannel(parameters);
+  const codesDims = method === 'olive-gather' ? [n, codesByteLength] : [n, blocks, blobByteLength];
+  const isFlat = isOliveMethod(method) && method !== 'olive-gather' && method !== 'olive-int8';
+  const dims = (perChannel: number) => (isFlat ? [n * perChannel] : [n, perChannel]);
+  const outputs = [output('codes', DType.UINT8, codesDims), output('scales', type, dims(blocks))];
+  if (!symmetric) outputs.push(output('zeroPoints', DType.UINT8, dims(zeroPointsByteLength)));
   return outputs;
 }
 
@@ -102,9 +134,8 @@ function checkQuantizeParameters(parameters: QuantizeParameters): void {
   };
   if (![1, 10, 16].includes(type)) refuse('the source type', type, 'fp32, fp16 or bf16');
   if (![2, 4, 8].includes(bits)) refuse('bits', bits, '2, 4 or 8');
-  if (!['rtn', 'search', 'k-quant'].includes(method)) {
-    refuse('the method', method, 'rtn, search or k-quant');
-  }
+  if (!METHODS.includes(method)) refuse('the method', method, METHODS.join(', '));
+  checkOliveParameters(parameters, refuse);
   if (![16, 32, 64, 128, 256].includes(blockSize)) {
     refuse('the block size', blockSize, '16, 32, 64, 128 or 256');
   }
@@ -164,4 +195,19 @@ export function relayoutOutputs(parameters: RelayoutParameters): OutputSpec[] {
   const { bits, rows, columns, transposed } = parameters;
   const [count, length] = transposed ? [columns, rows] : [rows, columns];
   return [output('data', DType.UINT8, [count, packedByteLength(bits, length)])];
+}
+
+/** Olive's methods have 4 or 8 bits, and two of them always zero points. */
+function checkOliveParameters(
+  { method, bits, symmetric }: QuantizeParameters,
+  refuse: (what: string, received: unknown, allowed: string) => never,
+): void {
+  if (!isOliveMethod(method)) return;
+  const isInt8 = method === 'olive-int8';
+  if (bits === 2 || (isInt8 && bits !== 8)) {
+    refuse(`bits of ${method}`, bits, isInt8 ? '8' : '4 or 8');
+  }
+  if (symmetric && method !== 'olive-rtn' && method !== 'olive-gather') {
+    refuse(`symmetric of ${method}`, symmetric, 'false');
+  }
 }

@@ -2,7 +2,8 @@
 
 import { type BlockFormat, BlockQuantizer, type QuantizeTarget } from './block-quantizer.ts';
 import { floatElements, patternTable, quantizableLimit } from './float-types.ts';
-import { quantizedChannel } from './kernel.ts';
+import { isOliveMethod, quantizedChannel } from './kernel.ts';
+import { oliveQuantizer } from './olive-quantizer.ts';
 
 /**
  * Quantizes `channels` contiguous rows of `format.k` elements ([N, K] layout). Every byte of their codes, scales and
@@ -20,14 +21,14 @@ export function quantizeRows(
   const elements = floatElements(format.type, source);
   const table = format.type === 1 ? undefined : patternTable(format.type);
   const values = new Float32Array(blockSize);
-  const quantizer = new BlockQuantizer(format, target);
+  const quantizer = quantizerOf(format, target);
   const halves = plainHalves(format, elements);
   for (let channel = 0; channel < channels; channel++) {
     for (let block = 0; block < blocks; block++) {
       const first = channel * k + block * blockSize;
       const count = Math.min(blockSize, k - block * blockSize);
       let finite: boolean;
-      if (halves) {
+      if (halves && quantizer instanceof BlockQuantizer) {
         finite = quantizer.quantizeHalves(halves, first, 1, count, channel, block);
       } else {
         decodeRun(elements, table, first, 1, count, values);
@@ -59,14 +60,14 @@ export function quantizeColumns(
   const elements = floatElements(type, source);
   const table = type === 1 ? undefined : patternTable(type);
   const values = new Float32Array(blockSize);
-  const quantizer = new BlockQuantizer(format, target);
+  const quantizer = quantizerOf(format, target);
   const halves = plainHalves(format, elements);
   for (let column = 0; column < columns; column++) {
     for (let block = 0; block * blockSize < rows; block++) {
       const count = Math.min(blockSize, rows - block * blockSize);
       const first = block * blockSize * pitch + column;
       let finite: boolean;
-      if (halves) {
+      if (halves && quantizer instanceof BlockQuantizer) {
         finite = quantizer.quantizeHalves(halves, first, pitch, count, column, block);
       } else {
         decodeRun(elements, table, first, pitch, count, values);
@@ -78,6 +79,19 @@ export function quantizeColumns(
     }
   }
   return -1;
+}
+
+/** What turns the blocks of one tile into codes. */
+export interface TileQuantizer {
+  /** Quantizes the first `count` of `values`. False when one of them cannot be (quantizableLimit). */
+  quantize(values: Float32Array, count: number, channel: number, block: number): boolean;
+}
+
+function quantizerOf(format: BlockFormat, target: QuantizeTarget): BlockQuantizer | TileQuantizer {
+  const { method } = format;
+  return isOliveMethod(method)
+    ? oliveQuantizer({ ...format, method }, target)
+    : new BlockQuantizer(format, target);
 }
 
 /** The patterns of 16-bit elements that are encoded without a search. */

@@ -23,6 +23,8 @@ export interface ChannelBytes {
 }
 
 interface BlockFormat {
+  /** How the codes were made, where that matters for their layout. */
+  readonly method?: QuantizeParameters['method'];
   readonly bits: QuantizeParameters['bits'];
   readonly blockSize: QuantizeParameters['blockSize'];
   readonly scaleType: FloatTypeCode;
@@ -31,8 +33,8 @@ interface BlockFormat {
 
 /** Bytes of the first `elements` elements of a channel. */
 export function channelBytes(format: BlockFormat, elements: number): ChannelBytes {
-  const { bits, blockSize, scaleType, hasZeroPoints } = format;
-  const size = quantizedChannel({ type: scaleType, bits, blockSize, k: elements });
+  const { method, bits, blockSize, scaleType, hasZeroPoints } = format;
+  const size = quantizedChannel({ method, type: scaleType, bits, blockSize, k: elements });
   return {
     codes: size.codesByteLength,
     scales: size.scalesByteLength,
@@ -43,8 +45,8 @@ export function channelBytes(format: BlockFormat, elements: number): ChannelByte
 /** The block format that a quantize or tie-gate job writes or reads. */
 export function blockFormat(job: Extract<Job, { kernel: 'quantize' | 'tie-gate' }>) {
   if (job.kernel === 'tie-gate') return job;
-  const { bits, blockSize, type, symmetric } = job.parameters;
-  return { bits, blockSize, scaleType: type, hasZeroPoints: !symmetric };
+  const { method, bits, blockSize, type, symmetric } = job.parameters;
+  return { method, bits, blockSize, scaleType: type, hasZeroPoints: !symmetric };
 }
 
 /** Sum of the three. */

@@ -28,7 +28,16 @@ const KERNEL_IDS = {
 } as const;
 
 /** QuantizeMethod of native/kernels/kernels.h. */
-const METHOD_IDS = { rtn: 0, search: 1, 'k-quant': 2 } as const;
+const METHOD_IDS = {
+  rtn: 0,
+  search: 1,
+  'k-quant': 2,
+  'olive-rtn': 3,
+  'olive-gather': 4,
+  'olive-k-quant': 5,
+  'olive-k-quant-single': 6,
+  'olive-int8': 7,
+} as const;
 
 // The fields of struct Job in native/program.h, in their order.
 const JOB_FIELDS = 15;

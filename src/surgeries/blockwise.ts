@@ -1,12 +1,13 @@
 /** What the quantizing surgeries share: options, obstacles, and the tensors of one quantized weight. Pure. */
 
 import type { ConstantView } from '../anatomy/weight.ts';
-import { ceilDiv } from '../bytes.ts';
 import { DType, dtypeLabel } from '../dtypes.ts';
 import {
   type FloatTypeCode,
+  isOliveMethod,
   type QuantizeMethod,
   type QuantizeParameters,
+  quantizedChannel,
   quantizeOutputs,
   type WeightLayout,
 } from '../kernels/kernel.ts';
@@ -33,6 +34,10 @@ export const blockwiseOptions = {
   symmetric: flag({
     default: false,
     help: 'no zero points: smaller, less exact',
+  }),
+  compat: choice(['none', 'olive'], {
+    default: 'none',
+    help: 'olive: the bytes, shapes and names that passes of Olive give; auto is then rtn, for an 8-bit embedding QuantizeEmbeddingInt8',
   }),
 } as const;
 
@@ -74,14 +79,19 @@ export interface QuantizedValues {
 export type CodesShape = 'blocks' | 'flat';
 
 function codesDims(parameters: QuantizeParameters, shape: CodesShape): number[] {
-  const kBlocks = ceilDiv(parameters.k, parameters.blockSize);
-  const blob = (parameters.blockSize * parameters.bits) / 8;
-  return shape === 'blocks' ? [parameters.n, kBlocks, blob] : [parameters.n, kBlocks * blob];
+  const { n } = parameters;
+  const { blocks, blobByteLength, codesByteLength } = quantizedChannel(parameters);
+  return shape === 'blocks' ? [n, blocks, blobByteLength] : [n, codesByteLength];
+}
+
+function zeroPointsSuffix({ method }: QuantizeParameters): string {
+  if (method === 'olive-int8') return '_zp';
+  return isOliveMethod(method) ? '_zero_point' : '_zero_points';
 }
 
 /**
- * Creates constants `<name>_Q<bits>`, `<name>_scales`, `<name>_zero_points` for a quantized `weight`, where the weight
- * is: initializers, or in a function Constant nodes. No bytes are made now: the tensors are derivations of the weight's
+ * Creates constants `<name>_Q<bits>`, `<name>_scales`, `<name>_zero_points` (or as Olive calls them) for a quantized
+ * `weight`, where the weight is: initializers, or in a function Constant nodes. No bytes are made now: the tensors are derivations of the weight's
  * file range.
  */
 export function quantizedInitializers(
@@ -112,7 +122,7 @@ export function quantizedInitializers(
   const codes = create('codes', `_Q${parameters.bits}`, codesDims(parameters, shape));
   const scales = create('scales', '_scales');
   if (codes === undefined || scales === undefined) throw new Error('a quantizer without outputs');
-  return { codes, scales, zeroPoints: create('zeroPoints', '_zero_points') };
+  return { codes, scales, zeroPoints: create('zeroPoints', zeroPointsSuffix(parameters)) };
 }
 
 /** Parameters of a weight's quantizer. */

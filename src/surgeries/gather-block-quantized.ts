@@ -17,13 +17,17 @@ export function replaceByGatherBlockQuantized(
   model: Model,
   node: Node,
   table: QuantizedValues,
-  blocks: Pick<QuantizeParameters, 'bits' | 'blockSize'>,
+  blocks: Pick<QuantizeParameters, 'bits' | 'blockSize'> & Partial<QuantizeParameters>,
 ): Node {
   const { graph } = node;
+  const name =
+    blocks.method === 'olive-int8'
+      ? node.name.replaceAll('Gather', 'GatherBlockQuantized')
+      : `${node.name}_Q${blocks.bits}`;
   const replacement = graph.createNode({
     opType: 'GatherBlockQuantized',
     domain: 'com.microsoft',
-    name: node.name === '' ? '' : model.names.claim(`${node.name}_Q${blocks.bits}`),
+    name: node.name === '' ? '' : model.names.claim(name),
     inputs: [
       table.codes,
       node.inputs[1],

@@ -10,6 +10,7 @@
 
 import { type Embedding, findEmbedding } from '../anatomy/embedding.ts';
 import { findHead } from '../anatomy/head.ts';
+import { ceilDiv } from '../bytes.ts';
 import type { QuantizeParameters } from '../kernels/kernel.ts';
 import { removeUnread } from '../model/liveness.ts';
 import {
@@ -23,6 +24,7 @@ import {
   NO_ZERO_POINTS,
   replaceByGatherBlockQuantized,
 } from './gather-block-quantized.ts';
+import { checkOliveOptions, OliveNames, oliveParameters } from './olive-compat.ts';
 import { choice } from './options.ts';
 import { type Change, type Decline, defineSurgery, type SurgeryResult } from './surgery.ts';
 
@@ -64,6 +66,14 @@ function blockWarnings(hiddenSize: number, wanted: Blocks, blocks: Blocks): stri
 const TWO_BITS =
   'the embedding has 2 bits: ONNX Runtime before 1.27 does not load GatherBlockQuantized with so few';
 
+/** What a user should know of the blocks that Olive gives a table. */
+function oliveWarnings({ bits, blockSize, symmetric, k }: QuantizeParameters): string[] {
+  if (symmetric || (ceilDiv(k, blockSize) * bits) % 8 === 0) return [];
+  return [
+    `the embedding has an odd number of blocks: ONNX Runtime up to 1.26 reads their zero points from the wrong place`,
+  ];
+}
+
 function nothing(declined: readonly Decline[]): SurgeryResult {
   return { changes: [], declined, warnings: [] };
 }
@@ -86,29 +96,36 @@ export default defineSurgery({
     ...blockwiseOptions,
     bits: choice([2, 4, 8], { default: 8, help: 'bits per element' }),
   },
+  check: (options) => checkOliveOptions('table', options),
   apply(model, options) {
     const embedding = findEmbedding(model, findHead(model)?.linear);
     if (embedding?.kind !== 'float') return nothing([describeMissing(embedding)]);
     const declined = (reason: string) => nothing([{ node: embedding.node.label, reason }]);
     const weight = quantizableWeight(embedding.table);
     if (typeof weight === 'string') return declined(weight.replace('its weight', 'its table'));
-    const blocks = embeddingBlocks(embedding.hiddenSize, options);
+    const isOlive = options.compat === 'olive';
+    const { layout, vocabSize: n, hiddenSize: k } = embedding;
+    const blocks = isOlive ? options : embeddingBlocks(k, options);
     if (typeof blocks === 'string') return declined(blocks);
-    const warnings = blockWarnings(embedding.hiddenSize, options, blocks);
-    const parameters = quantizeParameters(
-      weight,
-      { layout: embedding.layout, n: embedding.vocabSize, k: embedding.hiddenSize },
-      { ...blocks, method: options.method },
-    );
+    const parameters = isOlive
+      ? oliveParameters('table', weight, { layout, n, k }, options)
+      : quantizeParameters(weight, { layout, n, k }, { ...blocks, method: options.method });
+    if (typeof parameters === 'string') return declined(parameters);
+    const warnings = blockWarnings(k, options, blocks);
+    if (isOlive) warnings.push(...oliveWarnings(parameters));
     const { source } = embedding.table;
     const table = quantizedInitializers(model, { source, range: weight.range }, parameters, 'flat');
     const lookups = lookupsOf(model, embedding);
     const labels = lookups.map((node) => node.label);
     const tables = lookups.map((node) => node.inputs[0]);
-    for (const node of lookups) replaceByGatherBlockQuantized(model, node, table, parameters);
+    const oliveNames = new OliveNames();
+    for (const node of lookups) {
+      if (isOlive) oliveNames.add(node, parameters);
+      replaceByGatherBlockQuantized(model, node, table, parameters);
+    }
     removeUnread(model, tables);
-    const { bits, n, k } = parameters;
-    const what = `${bits}-bit table [${n}, ${k}]`;
+    oliveNames.apply(model);
+    const what = `${parameters.bits}-bit table [${n}, ${k}]`;
     const changes: Change[] = labels.map((node) => ({ node, what }));
     return { changes, declined: [], warnings, quantized: [source] };
   },

@@ -19,6 +19,7 @@ import {
 } from './blockwise.ts';
 import { replaceByMatMulNBits } from './matmul-nbits.ts';
 import { MIXED_RULES, MixedPrecision } from './mixed-precision.ts';
+import { checkOliveOptions, OliveNames, oliveParameters } from './olive-compat.ts';
 import { choice, selectors } from './options.ts';
 import { NodeOverrides, overrides } from './overrides.ts';
 import { QuantizedWeights } from './quantized-weights.ts';
@@ -65,6 +66,7 @@ export default defineSurgery({
       help: 'other options for the nodes that match, such as @down=bits:8,blockSize:64',
     }),
   },
+  check: (options) => checkOliveOptions('product', options),
   apply(model, options) {
     const include = new NodeSelector(model, options.include);
     const exclude = new NodeSelector(model, options.exclude);
@@ -75,6 +77,7 @@ export default defineSurgery({
     const weights = new Set<Value>();
     const declined: Decline[] = [];
     const accuracy = new Set<string>();
+    const oliveNames = new OliveNames();
     for (const node of [...model.nodes()]) {
       const linear = describeLinear(model, node);
       if (linear === undefined) continue;
@@ -96,7 +99,15 @@ export default defineSurgery({
         decline(reason ?? '');
         continue;
       }
-      const parameters = quantizeParameters(weight, linear, chosen);
+      const isOlive = chosen.compat === 'olive';
+      const parameters = isOlive
+        ? oliveParameters('product', weight, linear, chosen)
+        : quantizeParameters(weight, linear, chosen);
+      if (typeof parameters === 'string') {
+        decline(parameters);
+        continue;
+      }
+      if (isOlive) oliveNames.add(node, parameters);
       const { source } = linear.weight;
       const table = tables.table({ source, range: weight.range }, parameters);
       const [, input] = node.inputs;
@@ -107,6 +118,7 @@ export default defineSurgery({
       replaceByMatMulNBits(model, linear, table, parameters, chosen);
     }
     removeUnread(model, weights);
+    oliveNames.apply(model);
     const warnings = [
       ...include.warnings('include'),
       ...exclude.warnings('exclude'),

@@ -2,10 +2,11 @@
 
 import fc from 'fast-check';
 import { encodeFloats } from '../../src/kernels/float-types.ts';
-import type {
-  FloatTypeCode,
-  QuantizeMethod,
-  QuantizeParameters,
+import {
+  type FloatTypeCode,
+  OLIVE_METHODS,
+  type QuantizeMethod,
+  type QuantizeParameters,
 } from '../../src/kernels/kernel.ts';
 
 /** Formats with up to `maxN` channels and `maxK` elements, tails included. */
@@ -20,6 +21,18 @@ export function formats(maxN: number, maxK: number): fc.Arbitrary<QuantizeParame
     n: fc.integer({ min: 1, max: maxN }),
     k: fc.integer({ min: 1, max: maxK }),
   });
+}
+
+/** The same with one of Olive's methods. */
+export function oliveFormats(maxN: number, maxK: number): fc.Arbitrary<QuantizeParameters> {
+  return fc
+    .tuple(formats(maxN, maxK), fc.constantFrom(...OLIVE_METHODS), fc.boolean())
+    .map(([format, method, isWide]) => ({
+      ...format,
+      method,
+      bits: isWide || method === 'olive-int8' ? 8 : 4,
+      symmetric: format.symmetric && (method === 'olive-rtn' || method === 'olive-gather'),
+    }));
 }
 
 /** Deterministic pseudo-random numbers in [0, 1): cheap enough for every element of a weight. */

@@ -1,11 +1,11 @@
-/** The inputs behind test/models/quantizer-goldens.json: the formulas of tools/peers/make-quantizer-goldens.py. */
+/** The inputs behind test/models/*-goldens.json: the formulas of tools/peers/golden_inputs.py. */
 
 import { encodeFloats } from '../../src/kernels/float-types.ts';
 import type { FloatTypeCode } from '../../src/kernels/kernel.ts';
 
 /** A 32-bit integer per element: the multiplicative hash of its index, offset by the seed. */
 function hashed(index: number, seed: number): number {
-  return Number(BigInt.asUintN(32, BigInt(index + seed * 1000003 + 1) * 2654435761n));
+  return Math.imul(index + seed * 1000003 + 1, 2654435761) >>> 0;
 }
 
 /** A multiple of 2^-24 in [-0.5, 0.5). */
@@ -30,22 +30,23 @@ const PATTERNS: Readonly<Record<string, (index: number, seed: number) => number>
   tiny: (i, s) => uniform(i, s) * 2 ** -12,
   verySmall: (i, s) => uniform(i, s) * 2 ** -120,
   large: (i, s) => uniform(i, s) * 2 ** 16,
+  huge: (i, s) => uniform(i, s) * 2 ** 127,
   outliers: (i, s) => uniform(i, s) * (hashed(i, s + 1) >>> 26 === 0 ? 64 : 0.0625),
   spread: (i, s) => uniform(i, s) * 2 ** -(hashed(i, s + 1) >>> 28),
 };
 
-/** The elements of a [k, n] input, in row-major order. */
+/** The elements of a [rows, columns] input, in row-major order. */
 export function goldenInput(
   pattern: string,
   seed: number,
-  k: number,
-  n: number,
+  rows: number,
+  columns: number,
   type: FloatTypeCode,
 ): Uint8Array {
   const make = PATTERNS[pattern];
   if (make === undefined) throw new RangeError(`no pattern ${pattern}`);
   return encodeFloats(
     type,
-    Array.from({ length: k * n }, (_, index) => make(index, seed)),
+    Array.from({ length: rows * columns }, (_, index) => make(index, seed)),
   );
 }

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { FloatTypeCode, QuantizeParameters } from '../../src/kernels/kernel.ts';
 import { loadNative } from '../../src/native.ts';
-import { formats, randomNumbers, weightBytes } from './arbitrary-weights.ts';
+import { formats, oliveFormats, randomNumbers, weightBytes } from './arbitrary-weights.ts';
 import { emptyOutputs, type Quantized, quantizeWhole } from './quantized-buffers.ts';
 
 const addon = loadNative();
@@ -65,9 +65,12 @@ describe('the native quantizers', () => {
     if (addon !== undefined) expect(isas).toContain('plain');
   });
 
-  it('give the bytes of the reference on every instruction set', () => {
+  it.each([
+    ['every instruction set', formats(80, 900), 300],
+    ['Olive’s methods', oliveFormats(20, 700), 150],
+  ] as const)('give the bytes of the reference: %s', (_, arbitrary, numRuns) => {
     fc.assert(
-      fc.property(formats(80, 900), fc.integer(), fc.boolean(), (parameters, seed, bits) => {
+      fc.property(arbitrary, fc.integer(), fc.boolean(), (parameters, seed, bits) => {
         const count = parameters.n * parameters.k;
         const source = (bits ? anyBits : weightBytes)(parameters.type, count, seed);
         const expected = quantizeWhole(parameters, source);
@@ -76,14 +79,15 @@ describe('the native quantizers', () => {
           expect(found, isa).toEqual({ nonFinite: -1, parts: [] });
         }
       }),
-      { numRuns: 300 },
+      { numRuns },
     );
   });
 
   it('find the first element that is not finite, wherever it is', () => {
     const place = fc.tuple(fc.nat(), fc.nat(), fc.nat({ max: 3 }));
+    const arbitrary = fc.oneof(formats(40, 300), oliveFormats(20, 200));
     fc.assert(
-      fc.property(formats(40, 300), fc.integer(), place, (parameters, seed, [one, other, kind]) => {
+      fc.property(arbitrary, fc.integer(), place, (parameters, seed, [one, other, kind]) => {
         const { type, n, k } = parameters;
         const source = weightBytes(type, n * k, seed);
         const view = new DataView(source.buffer);

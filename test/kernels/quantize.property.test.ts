@@ -4,17 +4,25 @@ import { dequantize } from '../../src/kernels/dequantize.ts';
 import { decodeFloats, encodeFloats, floatByteLength } from '../../src/kernels/float-types.ts';
 import { type QuantizeParameters, quantizeOutputs } from '../../src/kernels/kernel.ts';
 import { quantizeColumns, quantizeRows } from '../../src/kernels/quantize.ts';
-import { formats, randomNumbers, weightBytes } from './arbitrary-weights.ts';
+import { formats, oliveFormats, randomNumbers, weightBytes } from './arbitrary-weights.ts';
 import { emptyOutputs, quantizeWhole, targetAt, transposed } from './quantized-buffers.ts';
 
 function weightOf({ type, n, k }: QuantizeParameters, seed: number): Uint8Array {
   return weightBytes(type, n * k, seed);
 }
 
+/** Formats of every method, Olive's less often. */
+function allFormats(maxN: number, maxK: number): fc.Arbitrary<QuantizeParameters> {
+  return fc.oneof(
+    { weight: 3, arbitrary: formats(maxN, maxK) },
+    { weight: 1, arbitrary: oliveFormats(maxN, maxK) },
+  );
+}
+
 describe('quantize', () => {
   it('makes outputs of the sizes that quantizeOutputs declares', () => {
     fc.assert(
-      fc.property(formats(5, 600), fc.integer(), (parameters, seed) => {
+      fc.property(allFormats(5, 600), fc.integer(), (parameters, seed) => {
         const made = quantizeWhole(parameters, weightOf(parameters, seed));
         const parts = [made.codes, made.scales, ...(made.zeroPoints ? [made.zeroPoints] : [])];
         const declared = quantizeOutputs(parameters).map((output) => output.byteLength);
@@ -26,7 +34,7 @@ describe('quantize', () => {
 
   it('gives the same bytes for a weight and its transpose in the other layout', () => {
     fc.assert(
-      fc.property(formats(9, 600), fc.integer(), (parameters, seed) => {
+      fc.property(allFormats(9, 600), fc.integer(), (parameters, seed) => {
         const rows = { ...parameters, layout: 'rows' } as const;
         const source = weightOf(parameters, seed);
         const { n, k, type } = parameters;
@@ -44,7 +52,7 @@ describe('quantize', () => {
       pairs: fc.integer({ min: 1, max: 3 }),
     });
     fc.assert(
-      fc.property(formats(9, 900), fc.integer(), strips, (parameters, seed, tile) => {
+      fc.property(allFormats(9, 900), fc.integer(), strips, (parameters, seed, tile) => {
         const { n, k, type, blockSize, layout } = parameters;
         const source = weightOf(parameters, seed);
         const elementBytes = floatByteLength(type);

@@ -8,6 +8,7 @@ import type { QuantizeParameters } from '../../src/kernels/kernel.ts';
 import { tieGate } from '../../src/kernels/tie-gate.ts';
 import { type IoMode, runProgram } from '../../src/stream/executor.ts';
 import { ProgramBuilder } from '../../src/stream/program-builder.ts';
+import { oliveFormats } from '../kernels/arbitrary-weights.ts';
 import { executors, noise, ScratchFiles } from './scratch-files.ts';
 import { quantizeWhole, randomWeight, transpose } from './weights.ts';
 
@@ -23,6 +24,11 @@ const parameters: fc.Arbitrary<QuantizeParameters> = fc.record({
   n: fc.integer({ min: 1, max: 150 }),
   k: fc.integer({ min: 1, max: 700 }),
 });
+
+const anyParameters = fc.oneof(
+  { weight: 3, arbitrary: parameters },
+  { weight: 1, arbitrary: oliveFormats(150, 300) },
+);
 
 /** How the work is cut and run: none of it may show in the bytes. From a few KiB on, so that everything is cut. */
 const manner = fc.record({
@@ -54,7 +60,7 @@ async function orTooSmall(work: () => Promise<void>): Promise<void> {
 test('quantizing gives the bytes of the whole tensor at once', async () => {
   await fc.assert(
     fc.asyncProperty(
-      fc.array(fc.tuple(parameters, seed), { minLength: 1, maxLength: 4 }),
+      fc.array(fc.tuple(anyParameters, seed), { minLength: 1, maxLength: 4 }),
       manner,
       fc.integer({ min: 0, max: 100 }),
       async (weights, { memoryBytes, threads, executor, io }, gap) => {
