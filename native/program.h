@@ -13,7 +13,7 @@ namespace lathe {
 enum class KernelId : uint32_t { kCopy = 0, kQuantize = 1, kTieGate = 2, kCompare = 3 };
 
 // Numbers per job in the encoded program, in the order of the fields of Job.
-constexpr size_t kJobFields = 13;
+constexpr size_t kJobFields = 14;
 struct Job {
   KernelId kernel;
   FloatType type;
@@ -28,6 +28,7 @@ struct Job {
   uint32_t elementBytes;
   bool transposed;
   QuantizeMethod method;
+  bool measured;  // quantize: how far the codes are from the weight is summed up
 };
 
 // Null, or which field a kernel could not work with.

@@ -208,6 +208,19 @@ if (addon) {
       },
     };
 
+    test('measureBuffer refuses buffers that are too small', () => {
+      const run = (codes: number, errors: number) =>
+        addon.measureBuffer(
+          ...(['plain', parameters, new Uint8Array(256), new Uint8Array(codes)] as const),
+          ...([new Uint8Array(8), new Uint8Array(2), new Float64Array(errors)] as const),
+        );
+      const refused = (message: string) =>
+        expect.objectContaining({ code: 'ERR_NATIVE_ARGUMENT', message });
+      expect(() => run(64, 45)).not.toThrow();
+      expect(() => run(63, 45)).toThrow(refused('buffer lengths'));
+      expect(() => run(64, 44)).toThrow(refused('errors'));
+    });
+
     test('quantizeBuffer refuses buffers that are too small', () => {
       const source = new Uint8Array(2 * 64 * 2);
       const run = (codes: number) =>
@@ -222,7 +235,7 @@ if (addon) {
     /** One tile that copies four bytes; `change` breaks it. */
     function program(change: Partial<NativeProgram>): NativeProgram {
       return {
-        jobs: new Float64Array(13),
+        jobs: new Float64Array(14),
         tiles: Float64Array.of(0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 4, 1, 4, 0, 0),
         starts: Uint32Array.of(0),
         inputs: Int32Array.of(directoryFd),
@@ -256,7 +269,7 @@ if (addon) {
       ['scratch', () => ({ scratchBytes: 3 })],
       ['start', () => ({ starts: Uint32Array.of(9) })],
       ['length', () => ({ tiles: program({}).tiles.subarray(0, 14) })],
-      ['job kernel', () => ({ jobs: new Float64Array(13).fill(4, 0, 1) })],
+      ['job kernel', () => ({ jobs: new Float64Array(14).fill(4, 0, 1) })],
       ['jobs', () => ({ jobs: new Float64Array(11) })],
       ['threads', () => ({ threads: 0 })],
       ['isa', () => ({ isa: 'mmx' })],

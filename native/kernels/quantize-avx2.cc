@@ -15,9 +15,11 @@
 #include "quantize-columns.inc.h"
 #include "quantize-rows.inc.h"
 
+#include "measure.inc.h"
+
 namespace lathe {
 
-const KernelTable kAvx2Kernels = {"avx2", quantizeRows, quantizeColumns};
+const KernelTable kAvx2Kernels = {"avx2", quantizeRows, quantizeColumns, measureRows, measureColumns, measureBlocks};
 
 }  // namespace lathe
 

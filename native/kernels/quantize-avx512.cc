@@ -21,9 +21,11 @@
 #include "quantize-columns.inc.h"
 #include "quantize-rows.inc.h"
 
+#include "measure.inc.h"
+
 namespace lathe {
 
-const KernelTable kAvx512Kernels = {"avx512", quantizeRows, quantizeColumns};
+const KernelTable kAvx512Kernels = {"avx512", quantizeRows, quantizeColumns, measureRows, measureColumns, measureBlocks};
 
 }  // namespace lathe
 

@@ -5,8 +5,10 @@
 #include "quantize-columns.inc.h"
 #include "quantize-rows.inc.h"
 
+#include "measure.inc.h"
+
 namespace lathe {
 
-const KernelTable kPlainKernels = {"plain", quantizeRows, quantizeColumns};
+const KernelTable kPlainKernels = {"plain", quantizeRows, quantizeColumns, measureRows, measureColumns, measureBlocks};
 
 }  // namespace lathe

@@ -23,7 +23,7 @@ const KERNEL_IDS = { copy: 0, quantize: 1, 'tie-gate': 2, compare: 3 } as const;
 const METHOD_IDS = { rtn: 0, search: 1, 'k-quant': 2 } as const;
 
 // The fields of struct Job in native/program.h, in their order.
-const JOB_FIELDS = 13;
+const JOB_FIELDS = 14;
 
 function jobFields(job: Job): number[] {
   const kernel = KERNEL_IDS[job.kernel];
@@ -33,7 +33,8 @@ function jobFields(job: Job): number[] {
     case 'quantize': {
       const { method, type, bits, blockSize, symmetric, layout, n, k } = job.parameters;
       const shape = [Number(symmetric), Number(layout === 'columns'), n, k];
-      return [kernel, type, bits, blockSize, ...shape, 0, 0, 0, 0, METHOD_IDS[method]];
+      const rest = [METHOD_IDS[method], Number(job.measured)];
+      return [kernel, type, bits, blockSize, ...shape, 0, 0, 0, 0, ...rest];
     }
     case 'tie-gate': {
       const { type, bits, blockSize, layout, n, k, scaleType, hasZeroPoints } = job;
@@ -47,7 +48,7 @@ function jobFields(job: Job): number[] {
   }
 }
 
-/** Jobs as the addon reads them: thirteen numbers each. */
+/** Jobs as the addon reads them: fourteen numbers each. */
 export function encodeJobs(jobs: readonly Job[]): Float64Array {
   const words = new Float64Array(jobs.length * JOB_FIELDS);
   jobs.forEach((job, index) => {
