@@ -1,11 +1,13 @@
 /** Executes a save plan: creates the files, streams every payload once, writes the graph. Nothing is visible yet. */
 
 import { PreconditionError } from '../errors.ts';
+import type { QuantizeParameters } from '../kernels/kernel.ts';
 import type { Derivation } from '../model/tensor-data.ts';
 import { type IoMode, type ProgramResult, runProgram } from '../stream/executor.ts';
 import { closeOutput } from '../stream/output-file.ts';
 import type { OutputPlace } from '../stream/program.ts';
 import { ProgramBuilder } from '../stream/program-builder.ts';
+import type { WeightError } from '../stream/weight-error.ts';
 import { outside } from './block-sharing.ts';
 import type { PlannedWrite, SavePlan } from './plan.ts';
 import { createPlannedFiles, type PlannedFiles } from './planned-files.ts';
@@ -23,10 +25,18 @@ export interface StreamOptions {
   readonly onProgress?: ((bytesDone: number, bytesTotal: number) => void) | undefined;
 }
 
-/** A tensor and the derivation that makes it, by the job that runs it. */
+/** How far the numbers that a tensor of codes stands for are from its source. */
+export interface TensorError extends WeightError {
+  /** The codes. */
+  readonly tensor: string;
+  readonly bits: number;
+  readonly blockSize: number;
+}
+
+/** What a job of the program makes: the name of the codes, and how. */
 interface JobName {
   readonly tensor: string;
-  readonly n: number;
+  readonly parameters: QuantizeParameters;
 }
 
 /**
@@ -38,8 +48,10 @@ function addWrites(
   allWrites: () => Iterable<PlannedWrite>,
   small: SmallWrites,
   { files, shared }: PlannedFiles,
+  measured: boolean,
 ): Map<number, JobName> {
   const names = new Map<number, JobName>();
+  const codeNames = new Map<Derivation, string>();
   const places = new Map<Derivation, (OutputPlace | undefined)[]>();
   const placeOf = ({ file, byteOffset }: PlannedWrite): OutputPlace => {
     const target = files.get(file);
@@ -53,6 +65,7 @@ function addWrites(
     if (list[output] !== undefined) throw new Error(`the plan makes "${write.tensor}" twice`);
     list[output] = placeOf(write);
     places.set(derivation, list);
+    if (derivation.outputs[output]?.role === 'codes') codeNames.set(derivation, write.tensor);
   }
   for (const write of allWrites()) {
     if (write.data.kind === 'inline') {
@@ -83,12 +96,9 @@ function addWrites(
       throw new Error(`the plan makes only part of "${write.tensor}"`);
     }
     const { parameters, sources } = derivation;
-    const job = builder.addQuantize(parameters, sources[0], {
-      codes,
-      scales,
-      ...(zeroPoints === undefined ? {} : { zeroPoints }),
-    });
-    names.set(job, { tensor: write.tensor, n: parameters.n });
+    const to = { codes, scales, ...(zeroPoints === undefined ? {} : { zeroPoints }) };
+    const job = builder.addQuantize(parameters, sources[0], to, measured);
+    names.set(job, { tensor: codeNames.get(derivation) ?? write.tensor, parameters });
   }
   small.flush();
   return names;
@@ -134,6 +144,26 @@ export interface WriteResult {
   readonly bytesWritten: number;
   /** Bytes of the output whose blocks are those of the input. */
   readonly sharedBytes: number;
+  /** What was measured, in the order of the data files. */
+  readonly errors: readonly TensorError[];
+}
+
+/** How a plan is written. */
+export interface WriteOptions extends StreamOptions {
+  /** Sum up how far quantized weights are from their sources, while they are in memory. */
+  readonly measured: boolean;
+}
+
+function tensorErrors(
+  { errors }: ProgramResult,
+  names: ReadonlyMap<number, JobName>,
+): TensorError[] {
+  return [...errors].flatMap(([job, error]) => {
+    const name = names.get(job);
+    if (name === undefined) return [];
+    const { bits, blockSize } = name.parameters;
+    return [{ tensor: name.tensor, bits, blockSize, ...error }];
+  });
 }
 
 /**
@@ -147,7 +177,7 @@ export interface WriteResult {
 export async function writePlan(
   plan: SavePlan,
   directory: string,
-  options: StreamOptions,
+  options: WriteOptions,
   otherBytes = 0,
 ): Promise<WriteResult> {
   const created = createPlannedFiles(plan, directory, otherBytes);
@@ -160,7 +190,7 @@ export async function writePlan(
       yield* plan.dataWrites();
       yield* embedded;
     }
-    const names = addWrites(builder, allWrites, small, created);
+    const names = addWrites(builder, allWrites, small, created, options.measured);
     const result = await runProgram(builder.finish(), {
       threads: options.threads,
       io: options.io,
@@ -173,6 +203,7 @@ export async function writePlan(
       bytesRead: result.bytesRead + small.bytesRead,
       bytesWritten: result.bytesWritten + small.bytesWritten,
       sharedBytes,
+      errors: tensorErrors(result, names),
     };
   } finally {
     for (const file of files.values()) closeOutput(file);

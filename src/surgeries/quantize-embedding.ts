@@ -14,6 +14,7 @@ import type { QuantizeParameters } from '../kernels/kernel.ts';
 import { removeUnread } from '../model/liveness.ts';
 import {
   blockwiseOptions,
+  lossReason,
   quantizableWeight,
   quantizedInitializers,
   quantizeParameters,
@@ -86,7 +87,7 @@ export default defineSurgery({
     ...blockwiseOptions,
     bits: choice([2, 4, 8], { default: 8, help: 'bits per element' }),
   },
-  apply(model, options) {
+  async apply(model, options, gates) {
     const embedding = findEmbedding(model, findHead(model)?.linear);
     if (embedding?.kind !== 'float') return nothing([describeMissing(embedding)]);
     const declined = (reason: string) => nothing([{ node: embedding.node.label, reason }]);
@@ -100,6 +101,8 @@ export default defineSurgery({
       { layout: embedding.layout, n: embedding.vocabSize, k: embedding.hiddenSize },
       { ...blocks, method: options.method },
     );
+    const loss = await lossReason(gates, weight, parameters, options.minSnr);
+    if (loss !== undefined) return declined(loss.replace('its weight', 'its table'));
     const { source } = embedding.table;
     const table = quantizedInitializers(model, { source, range: weight.range }, parameters, 'flat');
     const lookups = lookupsOf(model, embedding);

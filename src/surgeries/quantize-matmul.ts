@@ -14,6 +14,7 @@ import type { Value } from '../model/value.ts';
 import {
   accuracyWarnings,
   blockwiseOptions,
+  lossReason,
   quantizableWeight,
   quantizeParameters,
 } from './blockwise.ts';
@@ -65,7 +66,7 @@ export default defineSurgery({
       help: 'other options for the nodes that match, such as @down=bits:8,blockSize:64',
     }),
   },
-  apply(model, options) {
+  async apply(model, options, gates) {
     const include = new NodeSelector(model, options.include);
     const exclude = new NodeSelector(model, options.exclude);
     const mixed = new MixedPrecision(model, options.mixed);
@@ -97,6 +98,11 @@ export default defineSurgery({
         continue;
       }
       const parameters = quantizeParameters(weight, linear, chosen);
+      const loss = await lossReason(gates, weight, parameters, chosen.minSnr);
+      if (loss !== undefined) {
+        decline(loss);
+        continue;
+      }
       const { source } = linear.weight;
       const table = tables.table({ source, range: weight.range }, parameters);
       const [, input] = node.inputs;
