@@ -28,7 +28,9 @@ Job toJob(const double* fields) {
   job.elementBytes = unsignedField(10);
   job.transposed = fields[11] != 0;
   job.method = static_cast<QuantizeMethod>(unsignedField(12));
-  job.measured = fields[13] != 0;
+  job.target = static_cast<FloatType>(unsignedField(13));
+  job.adjust = fields[14] != 0;
+  job.measured = fields[15] != 0;
   return job;
 }
 

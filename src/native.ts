@@ -196,7 +196,7 @@ interface Loaded {
 }
 
 // kBorderVersion in native/addon.cc.
-const BORDER_VERSION = 4;
+const BORDER_VERSION = 5;
 
 let loaded: Loaded | undefined;
 

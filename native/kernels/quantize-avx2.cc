@@ -12,6 +12,7 @@
 
 #include "simd-avx2.h"
 
+#include "cast.inc.h"
 #include "quantize-columns.inc.h"
 #include "quantize-rows.inc.h"
 
@@ -19,7 +20,8 @@
 
 namespace lathe {
 
-const KernelTable kAvx2Kernels = {"avx2", quantizeRows, quantizeColumns, measureRows, measureColumns, measureBlocks};
+const KernelTable kAvx2Kernels = {"avx2", quantizeRows, quantizeColumns, measureRows,
+                                    measureColumns, measureBlocks, castFloats, measureCast};
 
 }  // namespace lathe
 

@@ -18,6 +18,7 @@
 
 #include "simd-avx512.h"
 
+#include "cast.inc.h"
 #include "quantize-columns.inc.h"
 #include "quantize-rows.inc.h"
 
@@ -25,7 +26,8 @@
 
 namespace lathe {
 
-const KernelTable kAvx512Kernels = {"avx512", quantizeRows, quantizeColumns, measureRows, measureColumns, measureBlocks};
+const KernelTable kAvx512Kernels = {"avx512", quantizeRows, quantizeColumns, measureRows,
+                                    measureColumns, measureBlocks, castFloats, measureCast};
 
 }  // namespace lathe
 

@@ -2,6 +2,7 @@
 #include "kernel-tables.h"
 #include "simd-plain.h"
 
+#include "cast.inc.h"
 #include "quantize-columns.inc.h"
 #include "quantize-rows.inc.h"
 
@@ -9,6 +10,7 @@
 
 namespace lathe {
 
-const KernelTable kPlainKernels = {"plain", quantizeRows, quantizeColumns, measureRows, measureColumns, measureBlocks};
+const KernelTable kPlainKernels = {"plain", quantizeRows, quantizeColumns, measureRows,
+                                    measureColumns, measureBlocks, castFloats, measureCast};
 
 }  // namespace lathe

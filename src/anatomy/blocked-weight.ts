@@ -6,7 +6,7 @@ import type { Model } from '../model/model.ts';
 import type { Node } from '../model/node.ts';
 import { gemmObstacle } from './linear.ts';
 import type { TableInput } from './quantized-table.ts';
-import { constantTensor, isMatrixTranspose } from './weight.ts';
+import { constantTensor, isPlainTranspose } from './weight.ts';
 
 /**
  * Codes of N outputs and K inputs, in blocks along K: `rows` as [N, K] with scales [N, K / blockSize], `columns` as
@@ -57,7 +57,7 @@ function dequantizer(
   // A Transpose and an Identity; more are no exporter's work.
   for (let steps = 0; producer !== undefined && steps < 4; steps++) {
     if (producer.is('DequantizeLinear')) return { node: producer, transposed };
-    if (isMatrixTranspose(producer, 2)) transposed = !transposed;
+    if (producer.is('Transpose') && isPlainTranspose(producer, 2)) transposed = !transposed;
     else if (!producer.is('Identity')) return undefined;
     producer = producer.inputs[0]?.producer;
   }

@@ -54,9 +54,8 @@ export function replaceableDefault(value: Value | undefined): Value | undefined 
 /** Longest chain of Transpose, Cast and Identity that is followed; exporters write one or two. */
 const LONGEST_PATH = 8;
 
-/** Whether a node is a Transpose that exchanges the last two dimensions of `rank` and leaves the others. */
-export function isMatrixTranspose(node: Node, rank: number): boolean {
-  if (!node.is('Transpose')) return false;
+/** Whether a Transpose exchanges the last two dimensions of `rank` and leaves the others. */
+export function isPlainTranspose(node: Node, rank: number): boolean {
   const perm = intsAttribute(node, 'perm');
   if (perm === undefined) return rank === 2;
   if (rank < 2 || perm.length !== rank) return false;
@@ -77,7 +76,7 @@ export function traceConstant(model: Model, value: Value | undefined): ConstantV
     const tensor = constantTensor(model, current);
     if (tensor !== undefined) {
       const plain = path.every(
-        (node) => !node.is('Transpose') || isMatrixTranspose(node, tensor.dims.length),
+        (node) => !node.is('Transpose') || isPlainTranspose(node, tensor.dims.length),
       );
       if (!plain) return undefined;
       return { tensor, source: current, transposed: transposes % 2 === 1, path, cast };

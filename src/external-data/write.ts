@@ -40,8 +40,8 @@ interface JobName {
 }
 
 /**
- * Adds the copies of a plan to a program, but for what the files share already, and one quantizer for each derivation.
- * Writes what is in memory. Returns what the jobs are called.
+ * Adds the copies of a plan to a program, but for what the files share already, and one job for each derivation.
+ * Writes what is in memory. Returns the tensors that jobs can fail at.
  */
 function addWrites(
   builder: ProgramBuilder,
@@ -88,20 +88,47 @@ function addWrites(
     const outputs = places.get(derivation);
     if (outputs === undefined) continue;
     places.delete(derivation);
-    const place = (role: string) => outputs[derivation.outputs.findIndex((o) => o.role === role)];
-    const codes = place('codes');
-    const scales = place('scales');
-    const zeroPoints = place('zeroPoints');
-    if (codes === undefined || scales === undefined) {
-      throw new Error(`the plan makes only part of "${write.tensor}"`);
-    }
-    const { parameters, sources } = derivation;
-    const to = { codes, scales, ...(zeroPoints === undefined ? {} : { zeroPoints }) };
-    const job = builder.addQuantize(parameters, sources[0], to, measured);
+    const job = addDerivation(builder, derivation, outputs, write.tensor, measured);
+    if (job === undefined || derivation.kernel !== 'quantize') continue;
+    const { parameters } = derivation;
     names.set(job, { tensor: codeNames.get(derivation) ?? write.tensor, parameters });
   }
   small.flush();
   return names;
+}
+
+/** Adds the job of a derivation; gives its index where an element can make it fail. */
+function addDerivation(
+  builder: ProgramBuilder,
+  derivation: Derivation,
+  outputs: readonly (OutputPlace | undefined)[],
+  tensor: string,
+  measured: boolean,
+): number | undefined {
+  const [source] = derivation.sources;
+  const place = (role: string) => outputs[derivation.outputs.findIndex((o) => o.role === role)];
+  const needed = (role: string) => {
+    const found = place(role);
+    if (found === undefined) throw new Error(`the plan makes only part of "${tensor}"`);
+    return found;
+  };
+  switch (derivation.kernel) {
+    case 'quantize': {
+      const zeroPoints = place('zeroPoints');
+      const places = {
+        codes: needed('codes'),
+        scales: needed('scales'),
+        ...(zeroPoints === undefined ? {} : { zeroPoints }),
+      };
+      return builder.addQuantize(derivation.parameters, source, places, measured);
+    }
+    case 'cast':
+      builder.addCast(derivation.parameters, source, needed('data'));
+      return undefined;
+    case 'relayout':
+      builder.addRelayout(derivation.parameters, source, needed('data'));
+      return undefined;
+  }
 }
 
 function nonFiniteError(

@@ -17,13 +17,21 @@ export interface RunControl {
   readonly onBytes: ((bytesRead: number) => void) | undefined;
 }
 
-const KERNEL_IDS = { copy: 0, quantize: 1, 'tie-gate': 2, compare: 3 } as const;
+const KERNEL_IDS = {
+  copy: 0,
+  quantize: 1,
+  'tie-gate': 2,
+  compare: 3,
+  cast: 4,
+  'measure-cast': 5,
+  relayout: 6,
+} as const;
 
 /** QuantizeMethod of native/kernels/kernels.h. */
 const METHOD_IDS = { rtn: 0, search: 1, 'k-quant': 2 } as const;
 
 // The fields of struct Job in native/program.h, in their order.
-const JOB_FIELDS = 14;
+const JOB_FIELDS = 16;
 
 function jobFields(job: Job): number[] {
   const kernel = KERNEL_IDS[job.kernel];
@@ -33,7 +41,7 @@ function jobFields(job: Job): number[] {
     case 'quantize': {
       const { method, type, bits, blockSize, symmetric, layout, n, k } = job.parameters;
       const shape = [Number(symmetric), Number(layout === 'columns'), n, k];
-      const rest = [METHOD_IDS[method], Number(job.measured)];
+      const rest = [METHOD_IDS[method], 0, 0, Number(job.measured)];
       return [kernel, type, bits, blockSize, ...shape, 0, 0, 0, 0, ...rest];
     }
     case 'tie-gate': {
@@ -45,10 +53,23 @@ function jobFields(job: Job): number[] {
       const { rows, columns, elementBytes, transposed } = job;
       return [kernel, 0, 0, 0, 0, 0, columns, rows, 0, 0, elementBytes, Number(transposed)];
     }
+    case 'cast': {
+      const { from, to, saturate } = job.parameters;
+      return [kernel, from, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, to, Number(saturate)];
+    }
+    case 'measure-cast': {
+      const { from, to } = job.parameters;
+      return [kernel, from, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, to];
+    }
+    case 'relayout': {
+      const { bits, rows, columns, transposed, flip } = job.parameters;
+      const shape = [0, 0, columns, rows, 0, 0, 0, Number(transposed)];
+      return [kernel, 0, bits, 0, ...shape, 0, 0, Number(flip)];
+    }
   }
 }
 
-/** Jobs as the addon reads them: fourteen numbers each. */
+/** Jobs as the addon reads them: sixteen numbers each. */
 export function encodeJobs(jobs: readonly Job[]): Float64Array {
   const words = new Float64Array(jobs.length * JOB_FIELDS);
   jobs.forEach((job, index) => {

@@ -3,7 +3,7 @@ import { runRecipe } from '../../src/recipes/run-recipe.ts';
 import { type DiffReport, diffModels } from '../../src/report/diff.ts';
 import { repositoryPath } from '../support/cli.ts';
 import { writeModel } from '../support/model-builder.ts';
-import { runText, type Step } from '../support/recipe-run.ts';
+import { runSteps, runText, type Step } from '../support/recipe-run.ts';
 import { useScratchDirectory } from '../support/scratch-directory.ts';
 
 const scratch = useScratchDirectory();
@@ -122,6 +122,26 @@ logits = MatMul(e, h) @head
     for (const { error } of tensors) expect(error?.snrDb).toBeGreaterThan(18);
   });
 });
+
+it.each(['columns', 'rows'])(
+  'codes stand for the same behind DequantizeLinear (%s)',
+  async (layout) => {
+    const text = `
+opset 21
+input x: fp32[rows, 64]
+output y: fp32[rows, 48]
+weight W: fp32[64, 48] = random(2)
+y = MatMul(x, W) @project
+`;
+    const [one, other] = [`${scratch()}/one`, `${scratch()}/other`];
+    const { input, output } = await runText(one, text, ['quantize-matmul']);
+    const turned = await runSteps(output, other, [['matmul-nbits-to-qdq', { layout }]]);
+    const direct = (await diff(input, output)).tensors[0]?.error;
+    expect(direct?.snrDb).toBeGreaterThan(15);
+    expect((await diff(input, turned.output)).tensors[0]?.error).toEqual(direct);
+    expect((await diff(output, turned.output)).tensors[0]?.error).toMatchObject({ relativeMse: 0 });
+  },
+);
 
 describe('other tensors', () => {
   it('of another type are measured', async () => {
