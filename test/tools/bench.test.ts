@@ -24,6 +24,8 @@ describe('bars', () => {
     const row = { benchmark: 'memory', what: 'peak', unit: 'MB', summary, bar: 150 } as const;
     expect(isMet(row)).toBe(true);
     expect(isMet({ ...row, judged: 'high' })).toBe(false);
+    expect(isMet({ ...row, judged: 'high', least: 151 })).toBe(true);
+    expect(isMet({ ...row, least: 151 })).toBe(false);
     expect(isMet({ benchmark: 'memory', what: 'peak', unit: 'MB', summary })).toBeUndefined();
   });
 
@@ -58,13 +60,17 @@ describe('commands', () => {
 
 describe('command line', () => {
   it('measures everything unless told otherwise', () => {
-    expect(parseCommandLine([])?.only).toEqual(['memory', 'copy', 'repack', 'startup', 'isa']);
+    const all = ['memory', 'copy', 'methods', 'repack', 'startup', 'kernels', 'isa'];
+    expect(parseCommandLine([])?.only).toEqual(all);
     const some = parseCommandLine(['--only', 'copy', '--only', 'isa', '--size', '4GB']);
     expect(some).toMatchObject({ only: ['copy', 'isa'], copyBytes: 4e9, rounds: 7 });
   });
 
   it.each([
-    [['--only', 'speed'], '--only speed is not one of memory, copy, repack, startup, isa'],
+    [
+      ['--only', 'speed'],
+      '--only speed is not one of memory, copy, methods, repack, startup, kernels, isa',
+    ],
     [['--rounds', '3'], '--rounds 3 is not an integer from 5 to 1000'],
     [['--size', 'large'], '--size large is not a size'],
     [['--fast'], "Unknown option '--fast'"],
