@@ -30,6 +30,7 @@ Job toJob(const double* fields) {
   job.method = static_cast<QuantizeMethod>(unsignedField(12));
   job.target = static_cast<FloatType>(unsignedField(13));
   job.adjust = fields[14] != 0;
+  job.measured = fields[15] != 0;
   return job;
 }
 
@@ -61,6 +62,17 @@ void stopAtExit(void* data) {
   run->join();
 }
 
+// What was measured, kErrorFields numbers per job.
+napi_value errorFields(napi_env env, const std::vector<ErrorSum>& errors) {
+  napi_value array, buffer;
+  void* memory;
+  const size_t count = errors.size() * kErrorFields;
+  napi_create_arraybuffer(env, count * sizeof(double), &memory, &buffer);
+  for (size_t i = 0; i < errors.size(); i++) packError(errors[i], static_cast<double*>(memory) + i * kErrorFields);
+  napi_create_typedarray(env, napi_float64_array, count, buffer, 0, &array);
+  return array;
+}
+
 void settle(napi_env env, napi_value, void* context, void*) {
   if (env == nullptr) return;
   RunRequest* const request = static_cast<RunRequest*>(context);
@@ -90,6 +102,7 @@ void settle(napi_env env, napi_value, void* context, void*) {
   set(env, result, "bytesRead", number(env, static_cast<double>(run.bytesDone())));
   set(env, result, "bytesWritten", number(env, static_cast<double>(run.bytesWritten())));
   set(env, result, "folds", folds);
+  set(env, result, "errors", errorFields(env, run.errors()));
   napi_value cancelled;
   napi_get_boolean(env, run.cancelled(), &cancelled);
   set(env, result, "cancelled", cancelled);

@@ -13,7 +13,7 @@ namespace {
 using namespace lathe;
 
 // Raised by one whenever the shape of a call changes; src/native.ts refuses an addon built from other sources.
-constexpr uint32_t kBorderVersion = 4;
+constexpr uint32_t kBorderVersion = 5;
 
 napi_value info(napi_env env, napi_callback_info) {
   napi_value object, names;
@@ -116,42 +116,81 @@ bool toQuantizeJob(napi_env env, napi_value parameters, Job* job) {
   return jobDefect(*job) == nullptr;
 }
 
-// quantizeBuffer(isa, parameters, source, codes, scales, zeroPoints) → index of the first non-finite element or -1
+// The arguments of the two below: isa, parameters, source, codes, scales, zeroPoints. Columns are one strip.
+struct WholeWeight {
+  const KernelTable* kernels;
+  Job job;
+  QuantizeParams params;
+  const uint8_t* source;
+  QuantizeOutput out;
+
+  // Null, or which argument is not what it has to be.
+  const char* read(napi_env env, const Arguments& arguments) {
+    std::string isa;
+    const uint8_t *codes, *scales, *zeroPoints;
+    size_t sourceLength, codesLength, scalesLength, zeroPointsLength;
+    if (!toString(env, arguments[0], &isa)) return "isa";
+    kernels = kernelTable(isa.c_str());
+    if (kernels == nullptr) return "isa";
+    if (!toQuantizeJob(env, arguments[1], &job)) return "parameters";
+    if (!toArray(env, arguments[2], napi_uint8_array, &source, &sourceLength) ||
+        !toArray(env, arguments[3], napi_uint8_array, &codes, &codesLength) ||
+        !toArray(env, arguments[4], napi_uint8_array, &scales, &scalesLength) ||
+        !toArray(env, arguments[5], napi_uint8_array, &zeroPoints, &zeroPointsLength)) {
+      return "buffers";
+    }
+    const ChannelStrides strides = channelStrides(job, job.k);
+    const auto holds = [this](size_t length, int64_t stride) {
+      return static_cast<double>(length) >= static_cast<double>(job.n) * static_cast<double>(stride);
+    };
+    if (!holds(sourceLength, job.k * elementSize(job.type)) || !holds(codesLength, strides.codes) ||
+        !holds(scalesLength, strides.scales) || !holds(zeroPointsLength, strides.zeroPoints)) {
+      return "buffer lengths";
+    }
+    params = {job.method, job.type, job.bits, job.blockSize, job.symmetric, job.k};
+    out = {const_cast<uint8_t*>(codes),
+           strides.codes,
+           const_cast<uint8_t*>(scales),
+           strides.scales,
+           job.symmetric ? nullptr : const_cast<uint8_t*>(zeroPoints),
+           strides.zeroPoints};
+    return nullptr;
+  }
+
+  int64_t rowStride() const { return job.n * elementSize(job.type); }
+};
+
+// quantizeBuffer(…) → index of the first non-finite element or -1
 napi_value quantizeBuffer(napi_env env, napi_callback_info call) {
   const Arguments arguments(env, call);
-  std::string isa;
-  Job job;
-  const uint8_t *source, *codes, *scales, *zeroPoints;
-  size_t sourceLength, codesLength, scalesLength, zeroPointsLength;
-  if (!toString(env, arguments[0], &isa)) return throwArgument(env, "isa");
-  const KernelTable* const kernels = kernelTable(isa.c_str());
-  if (kernels == nullptr) return throwArgument(env, "isa");
-  if (!toQuantizeJob(env, arguments[1], &job)) return throwArgument(env, "parameters");
-  if (!toArray(env, arguments[2], napi_uint8_array, &source, &sourceLength) ||
-      !toArray(env, arguments[3], napi_uint8_array, &codes, &codesLength) ||
-      !toArray(env, arguments[4], napi_uint8_array, &scales, &scalesLength) ||
-      !toArray(env, arguments[5], napi_uint8_array, &zeroPoints, &zeroPointsLength)) {
-    return throwArgument(env, "buffers");
-  }
-  const ChannelStrides strides = channelStrides(job, job.k);
-  const auto holds = [&job](size_t length, int64_t stride) {
-    return static_cast<double>(length) >= static_cast<double>(job.n) * static_cast<double>(stride);
-  };
-  if (!holds(sourceLength, job.k * elementSize(job.type)) || !holds(codesLength, strides.codes) ||
-      !holds(scalesLength, strides.scales) || !holds(zeroPointsLength, strides.zeroPoints)) {
-    return throwArgument(env, "buffer lengths");
-  }
-  const QuantizeParams params = {job.method, job.type, job.bits, job.blockSize, job.symmetric, job.k};
-  const QuantizeOutput out = {const_cast<uint8_t*>(codes),
-                              strides.codes,
-                              const_cast<uint8_t*>(scales),
-                              strides.scales,
-                              job.symmetric ? nullptr : const_cast<uint8_t*>(zeroPoints),
-                              strides.zeroPoints};
+  WholeWeight w;
+  if (const char* const wrong = w.read(env, arguments)) return throwArgument(env, wrong);
   const ElementIndex hit =
-      job.columns ? quantizeColumnsWith(*kernels, params, source, job.n * elementSize(job.type), job.k, job.n, out)
-                  : quantizeRowsWith(*kernels, params, source, job.n, out);
+      w.job.columns
+          ? quantizeColumnsWith(*w.kernels, w.params, w.source, w.rowStride(), w.job.k, w.job.n, w.out)
+          : quantizeRowsWith(*w.kernels, w.params, w.source, w.job.n, w.out);
   return number(env, static_cast<double>(hit));
+}
+
+// measureBuffer(…, errors), which must hold kErrorFields numbers
+napi_value measureBuffer(napi_env env, napi_callback_info call) {
+  const Arguments arguments(env, call);
+  WholeWeight w;
+  const double* errors;
+  size_t length;
+  if (const char* const wrong = w.read(env, arguments)) return throwArgument(env, wrong);
+  if (!toArray(env, arguments[6], napi_float64_array, &errors, &length) || length < kErrorFields) {
+    return throwArgument(env, "errors");
+  }
+  ErrorSum sum;
+  const ErrorPlace place = {0, w.job.k};
+  if (w.job.columns) {
+    w.kernels->measureColumns(w.params, w.source, w.rowStride(), w.job.k, w.job.n, w.out, place, &sum);
+  } else {
+    w.kernels->measureRows(w.params, w.source, w.job.n, w.out, place, &sum);
+  }
+  packError(sum, const_cast<double*>(errors));
+  return undefined(env);
 }
 
 napi_value initialize(napi_env env, napi_value exports) {
@@ -172,6 +211,7 @@ napi_value initialize(napi_env env, napi_value exports) {
       {"progress", progress},
       {"cancel", cancel},
       {"quantizeBuffer", quantizeBuffer},
+      {"measureBuffer", measureBuffer},
   };
   for (const auto& function : functions) {
     napi_value value;

@@ -16,6 +16,7 @@ import {
   realpathSync,
   renameSync,
   statSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -117,7 +118,10 @@ async function build() {
   const worker = async () => {
     for (let source = queue.shift(); source !== undefined; source = queue.shift()) {
       const temporary = `${objectOf(source)}.${process.pid}`;
+      const begunAt = new Date();
       await compile(source, [...flags, '-c', '-o', temporary, join(root, source)]);
+      // A header that changes while the compiler runs is newer than what comes of it.
+      utimesSync(temporary, begunAt, begunAt);
       renameSync(temporary, objectOf(source));
     }
   };

@@ -13,6 +13,9 @@ namespace lathe {
 // Pieces of the output from this size are handed to the disk at once: tiles of about a megabyte.
 constexpr int64_t kFlushFrom = 768 * 1024;
 
+// Columns that are quantized and then measured together: 64 KB of 128 rows.
+constexpr int64_t kMeasuredColumns = 256;
+
 // Copies `count` shares that touch each other to places `stride` bytes apart. Most are as long as a register or two.
 template <int64_t kShare>
 void scatterSharesOf(const uint8_t* from, int64_t count, uint8_t* to, int64_t stride) {
@@ -212,6 +215,12 @@ class Run::Worker {
     if (!finite(quantizeRowsWith(*program_.kernels, quantizeParams(tile_.elements), source.data, tile_.channels, out))) {
       return false;
     }
+    if (job_.measured) {
+      ErrorSum sum;
+      const ErrorPlace place = {tile_.firstChannel * job_.k + tile_.firstElement, job_.k};
+      program_.kernels->measureRows(quantizeParams(tile_.elements), source.data, tile_.channels, out, place, &sum);
+      addError(sum);
+    }
     for (int i = 0; i < tile_.outputCount; i++) {
       if (!write(tile_.outputs[i], places[i], bytes[i])) return false;
     }
@@ -225,8 +234,42 @@ class Run::Worker {
     uint8_t* places[3] = {};
     for (int i = 0; i < tile_.outputCount; i++) places[i] = slot(tile_.outputs[i].file, tile_.outputs[i].offset);
     const QuantizeOutput out = {places[0], strides.codes, places[1], strides.scales, places[2], strides.zeroPoints};
-    return finite(quantizeColumnsWith(*program_.kernels, quantizeParams(job_.k), source.data, source.stride,
-                                      tile_.elements, tile_.channels, out));
+    const QuantizeParams params = quantizeParams(job_.k);
+    if (job_.measured) return measureColumns(params, source, out);
+    return finite(quantizeColumnsWith(*program_.kernels, params, source.data, source.stride, tile_.elements,
+                                      tile_.channels, out));
+  }
+
+  // A part of a strip at a time: what was made of its channels lies far apart, and would have left the cache.
+  bool measureColumns(const QuantizeParams& params, const View& source, const QuantizeOutput& out) {
+    ErrorSum sum;
+    ElementIndex hit = -1;
+    for (int64_t first = 0; first < tile_.channels; first += kMeasuredColumns) {
+      const int64_t channels = std::min(kMeasuredColumns, tile_.channels - first);
+      const uint8_t* const from = source.data + first * elementSize(job_.type);
+      const QuantizeOutput part = {out.codes + first * out.codesStride,
+                                   out.codesStride,
+                                   out.scales + first * out.scalesStride,
+                                   out.scalesStride,
+                                   out.zeroPoints == nullptr ? nullptr : out.zeroPoints + first * out.zeroPointsStride,
+                                   out.zeroPointsStride};
+      const ElementIndex found =
+          quantizeColumnsWith(*program_.kernels, params, from, source.stride, tile_.elements, channels, part);
+      if (found >= 0) {
+        const ElementIndex index = found / channels * tile_.channels + first + found % channels;
+        hit = hit < 0 ? index : std::min(hit, index);
+      }
+      if (hit >= 0) continue;
+      const ErrorPlace place = {(tile_.firstChannel + first) * job_.k + tile_.firstElement, job_.k};
+      program_.kernels->measureColumns(params, from, source.stride, tile_.elements, channels, part, place, &sum);
+    }
+    addError(sum);
+    return finite(hit);
+  }
+
+  void addError(const ErrorSum& sum) {
+    const std::lock_guard<std::mutex> lock(run_.mutex_);
+    run_.errors_[static_cast<size_t>(tile_.job)].add(sum);
   }
 
   bool cast() {
@@ -357,6 +400,12 @@ bool Run::start(int threads, std::function<void()> onFinished) {
   for (const Job& job : program_.jobs) {
     if (isFold(job.kernel)) {
       folds_.assign(program_.tileCount * kFoldFields, 0);
+      break;
+    }
+  }
+  for (const Job& job : program_.jobs) {
+    if (job.measured) {
+      errors_.resize(program_.jobs.size());
       break;
     }
   }

@@ -47,6 +47,8 @@ class Run {
   bool cancelled() const { return cancelled_.load(); }
   const Stop& stop() const { return stop_; }
   const std::vector<double>& folds() const { return folds_; }
+  // By job; empty when nothing is measured.
+  const std::vector<ErrorSum>& errors() const { return errors_; }
 
  private:
   // A tile input as the kernels see it: rows `stride` bytes apart.
@@ -75,7 +77,8 @@ class Run {
   std::atomic<int64_t> bytesRead_{0};
   std::atomic<int64_t> bytesWritten_{0};
 
-  std::mutex mutex_;  // guards the three below
+  std::mutex mutex_;  // guards the four below
+  std::vector<ErrorSum> errors_;
   std::condition_variable progressed_;
   std::vector<bool> done_;
   int64_t prefix_ = 0;  // tiles [0, prefix_) are complete

@@ -168,7 +168,9 @@ const char* Program::defect() const {
         break;
       }
       case KernelId::kQuantize: {
-        if (tile.inputCount != 1 || tile.outputCount != (job.symmetric ? 2 : 3)) return "quantize";
+        // Rows that are only measured are written nowhere.
+        const bool dropped = job.measured && !job.columns && tile.outputCount == 0;
+        if (tile.inputCount != 1 || (!dropped && tile.outputCount != (job.symmetric ? 2 : 3))) return "quantize";
         const int64_t size = elementSize(job.type);
         if (!job.columns) {
           if (!carries(0, 1, tile.channels * tile.elements * size)) return "quantize rows";

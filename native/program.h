@@ -26,7 +26,7 @@ inline bool isFold(KernelId kernel) {
 }
 
 // Numbers per job in the encoded program, in the order of the fields of Job.
-constexpr size_t kJobFields = 15;
+constexpr size_t kJobFields = 16;
 struct Job {
   KernelId kernel;
   FloatType type;
@@ -43,6 +43,7 @@ struct Job {
   QuantizeMethod method;
   FloatType target;  // what a cast makes
   bool adjust;       // a cast saturates, a relayout turns top bits over
+  bool measured;  // quantize: how far the codes are from the weight is summed up
 };
 
 // Null, or which field a kernel could not work with.

@@ -27,6 +27,7 @@ export {
   type CheckReport,
   checkModel,
 } from './report/check.ts';
+export { type DiffOptions, type DiffReport, diffModels, type TensorDiff } from './report/diff.ts';
 export type { DigestOptions, DigestReport } from './report/digest.ts';
 export type { Finding, FindingCode, FindingCounts, Place, Severity } from './report/findings.ts';
 export { type InspectReport, inspectModel } from './report/inspect.ts';

@@ -109,6 +109,8 @@ export interface NativeRunResult {
   readonly bytesRead: number;
   readonly bytesWritten: number;
   readonly folds: Float64Array;
+  /** kErrorFields numbers per job, see native/kernels/kernels.h; empty when nothing was measured. */
+  readonly errors: Float64Array;
   readonly cancelled: boolean;
   readonly nonFinite?: { readonly tile: number; readonly index: number };
 }
@@ -166,6 +168,16 @@ export interface NativeAddon {
     scales: Uint8Array,
     zeroPoints: Uint8Array,
   ): number;
+  /** Measures what quantizeBuffer made, or anything like it, into kErrorFields numbers: for tests. */
+  measureBuffer(
+    isa: string,
+    parameters: NativeQuantizeParameters,
+    source: Uint8Array,
+    codes: Uint8Array,
+    scales: Uint8Array,
+    zeroPoints: Uint8Array,
+    errors: Float64Array,
+  ): void;
 }
 
 /** What `doctor` tells about the addon. */
@@ -184,7 +196,7 @@ interface Loaded {
 }
 
 // kBorderVersion in native/addon.cc.
-const BORDER_VERSION = 4;
+const BORDER_VERSION = 5;
 
 let loaded: Loaded | undefined;
 

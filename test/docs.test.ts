@@ -8,7 +8,7 @@ const page = readFileSync(repositoryPath('docs/commands.md'), 'utf8');
 
 it('docs/commands.md has a section for every command', () => {
   const help = HELP;
-  const commands = [...help.matchAll(/^ {2}([a-z]+)(?: <model>| \[name\]|) {2,}/gm)].map(
+  const commands = [...help.matchAll(/^ {2}([a-z]+)(?: <model>| <a> <b>| \[name\]|) {2,}/gm)].map(
     ([, name]) => name,
   );
   expect(COMMANDS.map(({ name }) => name).sort()).toEqual(commands.sort());

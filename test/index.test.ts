@@ -17,6 +17,7 @@ it('the library is these names', () => {
     'UsageError',
     'checkModel',
     'compareOutputs',
+    'diffModels',
     'evaluateModel',
     'inspectModel',
     'namedRecipe',

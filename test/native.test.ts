@@ -208,6 +208,19 @@ if (addon) {
       },
     };
 
+    test('measureBuffer refuses buffers that are too small', () => {
+      const run = (codes: number, errors: number) =>
+        addon.measureBuffer(
+          ...(['plain', parameters, new Uint8Array(256), new Uint8Array(codes)] as const),
+          ...([new Uint8Array(8), new Uint8Array(2), new Float64Array(errors)] as const),
+        );
+      const refused = (message: string) =>
+        expect.objectContaining({ code: 'ERR_NATIVE_ARGUMENT', message });
+      expect(() => run(64, 45)).not.toThrow();
+      expect(() => run(63, 45)).toThrow(refused('buffer lengths'));
+      expect(() => run(64, 44)).toThrow(refused('errors'));
+    });
+
     test('quantizeBuffer refuses buffers that are too small', () => {
       const source = new Uint8Array(2 * 64 * 2);
       const run = (codes: number) =>
@@ -220,7 +233,7 @@ if (addon) {
     });
 
     // Fields of struct Job in native/program.h.
-    const JOB_FIELDS = 15;
+    const JOB_FIELDS = 16;
 
     /** A job with these fields, by their places. */
     function job(fields: Readonly<Record<number, number>>): Partial<NativeProgram> {

@@ -54,6 +54,43 @@ struct QuantizeOutput {
 // Outputs are unspecified after such an element.
 using ElementIndex = int64_t;
 
+// How far the numbers of a weight are from those that codes stand for; src/kernels/measure.ts defines it. Sums are exact
+// integers of 32-bit digits, digit 0 counting 2^-320, so that they can be added in any order.
+constexpr int kSumDigits = 20;
+struct ExactSum {
+  int64_t digits[kSumDigits] = {};
+
+  // Adds a number that is not negative, a multiple of 2^-320 and below 2^300. After 2^28 of them, `carry`.
+  void add(double value);
+  void add(const ExactSum& other);
+  // Makes every digit smaller than 2^32.
+  void carry();
+};
+struct ErrorPeak {
+  double value = 0;
+  int64_t index = -1;  // of the first element with it in the whole weight
+
+  void raise(double other, int64_t otherIndex);
+};
+struct ErrorSum {
+  ExactSum error;   // of squared differences
+  ExactSum signal;  // of squared numbers
+  int64_t nonFinite = 0;  // elements left out, because one of the two is not finite and not the same as the other
+  ErrorPeak largest;      // difference
+  ErrorPeak worst;        // error of a block / its signal
+
+  void add(const ErrorSum& other);
+};
+// An ErrorSum as numbers: digits of error and signal, nonFinite, largest, its index, worst, its index.
+constexpr size_t kErrorFields = 2 * kSumDigits + 5;
+void packError(const ErrorSum& sum, double* fields);
+
+// Where a tile lies in its weight: element i of its channel c has the index `first` + c * `channelStride` + i.
+struct ErrorPlace {
+  int64_t first;
+  int64_t channelStride;
+};
+
 // Rounding floating-point elements to another type, to nearest, ties to even; subnormals are kept. NaN becomes the
 // quiet NaN without sign and payload of the target, infinity stays.
 struct CastParams {
@@ -85,6 +122,17 @@ struct KernelTable {
   ElementIndex (*quantizeColumns)(const QuantizeParams& params, const uint8_t* src, int64_t rowStride, int64_t rows,
                                   int64_t columns, const QuantizeOutput& out);
 
+  // Measure what the two above have just done: the same arguments, `out` being read. Every number must be finite.
+  void (*measureRows)(const QuantizeParams& params, const uint8_t* src, int64_t channels, const QuantizeOutput& out,
+                      const ErrorPlace& place, ErrorSum* sum);
+  void (*measureColumns)(const QuantizeParams& params, const uint8_t* src, int64_t rowStride, int64_t rows,
+                         int64_t columns, const QuantizeOutput& out, const ErrorPlace& place, ErrorSum* sum);
+
+  // Measures `count` blocks of any numbers: `blockSize` exact and as many found ones of each, one block after another.
+  // The first elements of the blocks have the indices `index` + i * `indexStep`. Past the end of a block that is cut
+  // short both are 0.
+  void (*measureBlocks)(const float* exact, const float* found, int64_t blockSize, int count, int64_t index,
+                        int64_t indexStep, ErrorSum* sum);
   // Casts `count` elements. Neither pointer need be aligned.
   void (*castFloats)(const CastParams& params, const uint8_t* src, int64_t count, uint8_t* out);
   // Adds what that would take from them to `loss`.

@@ -16,12 +16,23 @@
 #include "quantize-columns.inc.h"
 #include "quantize-rows.inc.h"
 
+#include "measure.inc.h"
 #include "quantize-olive.inc.h"
 
 namespace lathe {
 
-const KernelTable kAvx2Kernels = {"avx2", quantizeRows, quantizeColumns, castFloats, measureCast, quantizeOliveRows,
-                                quantizeOliveColumns};
+const KernelTable kAvx2Kernels = {
+    "avx2",
+    quantizeRows,
+    quantizeColumns,
+    measureRows,
+    measureColumns,
+    measureBlocks,
+    castFloats,
+    measureCast,
+    quantizeOliveRows,
+    quantizeOliveColumns,
+};
 
 }  // namespace lathe
 

@@ -22,12 +22,23 @@
 #include "quantize-columns.inc.h"
 #include "quantize-rows.inc.h"
 
+#include "measure.inc.h"
 #include "quantize-olive.inc.h"
 
 namespace lathe {
 
-const KernelTable kAvx512Kernels = {"avx512", quantizeRows, quantizeColumns, castFloats, measureCast, quantizeOliveRows,
-                                quantizeOliveColumns};
+const KernelTable kAvx512Kernels = {
+    "avx512",
+    quantizeRows,
+    quantizeColumns,
+    measureRows,
+    measureColumns,
+    measureBlocks,
+    castFloats,
+    measureCast,
+    quantizeOliveRows,
+    quantizeOliveColumns,
+};
 
 }  // namespace lathe
 

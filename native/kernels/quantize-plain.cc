@@ -6,11 +6,22 @@
 #include "quantize-columns.inc.h"
 #include "quantize-rows.inc.h"
 
+#include "measure.inc.h"
 #include "quantize-olive.inc.h"
 
 namespace lathe {
 
-const KernelTable kPlainKernels = {"plain", quantizeRows, quantizeColumns, castFloats, measureCast, quantizeOliveRows,
-                                quantizeOliveColumns};
+const KernelTable kPlainKernels = {
+    "plain",
+    quantizeRows,
+    quantizeColumns,
+    measureRows,
+    measureColumns,
+    measureBlocks,
+    castFloats,
+    measureCast,
+    quantizeOliveRows,
+    quantizeOliveColumns,
+};
 
 }  // namespace lathe

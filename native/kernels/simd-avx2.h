@@ -14,6 +14,8 @@ typedef __m256 Floats;
 typedef __m256i Ints;
 typedef __m256 Mask;
 
+inline Ints bitsOf(Floats x) { return _mm256_castps_si256(x); }
+inline Floats fromBits(Ints x) { return _mm256_castsi256_ps(x); }
 inline Floats broadcast(float x) { return _mm256_set1_ps(x); }
 inline Ints broadcastInt(int32_t x) { return _mm256_set1_epi32(x); }
 
@@ -131,6 +133,30 @@ inline Ints reduceEach(const Ints* parts) {
   for (int i = 0; i < 4; i++) halves[i] = mergeHalves<kReduce>(parts[i], parts[i + 4]);
   return mergePairs<kReduce>(mergePairs<kReduce>(halves[0], halves[1]), mergePairs<kReduce>(halves[2], halves[3]));
 }
+
+inline Ints addBits(Ints a, Ints b) { return bitsOf(add(fromBits(a), fromBits(b))); }
+inline Ints sumBits(const Floats* parts) { return bitsOf(add(parts[0], parts[1])); }
+inline Floats largerMagnitude(Floats seen, Floats x) { return max(seen, absolute(x)); }
+
+template <int kBits>
+struct Decoder {
+  Floats scale, zeroPoint;
+
+  Decoder(float s, float z) : scale(broadcast(s)), zeroPoint(broadcast(z)) {}
+
+  Floats at(const uint8_t* codes) const {
+    Ints code;
+    if constexpr (kBits == 8) {
+      code = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(codes)));
+    } else {
+      uint32_t packed = 0;
+      __builtin_memcpy(&packed, codes, kBits);
+      const Ints shifts = _mm256_setr_epi32(0, kBits, 2 * kBits, 3 * kBits, 4 * kBits, 5 * kBits, 6 * kBits, 7 * kBits);
+      code = bitAnd(_mm256_srlv_epi32(broadcastInt(static_cast<int32_t>(packed)), shifts), broadcastInt((1 << kBits) - 1));
+    }
+    return multiply(subtract(toFloats(code), zeroPoint), scale);
+  }
+};
 
 // 32 codes as bytes, in order.
 inline __m256i narrow(const Ints* codes) {

@@ -14,6 +14,8 @@ typedef __m512 Floats;
 typedef __m512i Ints;
 typedef __mmask16 Mask;
 
+inline Ints bitsOf(Floats x) { return _mm512_castps_si512(x); }
+inline Floats fromBits(Ints x) { return _mm512_castsi512_ps(x); }
 inline Floats broadcast(float x) { return _mm512_set1_ps(x); }
 inline Ints broadcastInt(int32_t x) { return _mm512_set1_epi32(x); }
 
@@ -126,9 +128,44 @@ inline Ints reduceEach(const Ints* parts) {
   Ints a[8];
   for (int i = 0; i < 8; i++) a[i] = merge<kReduce>(parts[i], parts[i + 8], 0xff00, eights);
   for (int i = 0; i < 4; i++) a[i] = merge<kReduce>(a[i], a[i + 4], 0xf0f0, fours);
-  for (int i = 0; i < 2; i++) a[i] = merge<kReduce>(a[i], a[i + 2], 0xcccc, twos);
-  return merge<kReduce>(a[0], a[1], 0xaaaa, ones);
+  for (int i = 0; i < 2; i++) a[i] = merge<kReduce>(a[i * 2], a[i * 2 + 1], 0xaaaa, ones);
+  return merge<kReduce>(a[0], a[1], 0xcccc, twos);
 }
+
+inline Ints addBits(Ints a, Ints b) { return bitsOf(add(fromBits(a), fromBits(b))); }
+inline Ints sumBits(const Floats* parts) { return bitsOf(parts[0]); }
+inline Floats largerMagnitude(Floats seen, Floats x) { return _mm512_range_ps(seen, x, 0x0b); }
+
+// Four bits look their numbers up among sixteen; the code is spread to its lane by a byte shuffle and a shift.
+template <int kBits>
+struct Decoder {
+  Floats scale, zeroPoint, table;
+
+  Decoder(float s, float z) : scale(broadcast(s)), zeroPoint(broadcast(z)) {
+    const Ints all = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    table = multiply(subtract(toFloats(all), zeroPoint), scale);
+  }
+
+  Floats at(const uint8_t* codes) const {
+    if constexpr (kBits == 8) {
+      const Ints code = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(codes)));
+      return multiply(subtract(toFloats(code), zeroPoint), scale);
+    } else if constexpr (kBits == 4) {
+      int64_t packed;
+      __builtin_memcpy(&packed, codes, sizeof packed);
+      const Ints spread = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+      const Ints shifts = _mm512_setr_epi32(0, 4, 0, 4, 0, 4, 0, 4, 0, 4, 0, 4, 0, 4, 0, 4);
+      const Ints bytes = _mm512_shuffle_epi8(_mm512_set1_epi64(packed), spread);
+      return _mm512_permutexvar_ps(_mm512_srlv_epi32(bytes, shifts), table);
+    } else {
+      int32_t packed;
+      __builtin_memcpy(&packed, codes, sizeof packed);
+      const Ints shifts = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+      const Ints code = _mm512_and_si512(_mm512_srlv_epi32(broadcastInt(packed), shifts), broadcastInt(3));
+      return _mm512_permutexvar_ps(code, table);
+    }
+  }
+};
 
 // 64 codes as bytes, in order.
 inline __m512i narrow(const Ints* codes) {

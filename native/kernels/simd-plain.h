@@ -268,13 +268,37 @@ inline Ints odds(Ints a, Ints b) { return reinterpret_cast<Ints>(vuzp2q_s32(a, b
 inline Ints evens(Ints a, Ints b) { return Ints{a[0], a[2], b[0], b[2]}; }
 inline Ints odds(Ints a, Ints b) { return Ints{a[1], a[3], b[1], b[3]}; }
 #endif
-// Lane i of the result is the reduction of all lanes of parts[i].
+// Lane i of the result is the reduction of all lanes of parts[i]: of those eight apart, four apart, and then of
+// neighbours and pairs of them.
 template <Ints (*kReduce)(Ints, Ints)>
 inline Ints reduceEach(const Ints* parts) {
   const Ints a = kReduce(evens(parts[0], parts[1]), odds(parts[0], parts[1]));
   const Ints b = kReduce(evens(parts[2], parts[3]), odds(parts[2], parts[3]));
   return kReduce(evens(a, b), odds(a, b));
 }
+
+// For reduceEach: the sum of floats.
+inline Ints addBits(Ints a, Ints b) { return bitsOf(add(fromBits(a), fromBits(b))); }
+// Sixteen lanes as so many as there are, those eight apart summed first, then those four apart. reduceEach goes on with
+// neighbours, so that every width of vectors sums in the same order.
+inline Ints sumBits(const Floats* parts) { return bitsOf(add(add(parts[0], parts[2]), add(parts[1], parts[3]))); }
+inline Floats largerMagnitude(Floats seen, Floats x) { return max(seen, absolute(x)); }
+
+// The numbers that the codes of a block stand for: `at` gives those of kLanes codes from `codes` on, which begin a byte.
+template <int kBits>
+struct Decoder {
+  Floats scale, zeroPoint;
+
+  Decoder(float s, float z) : scale(broadcast(s)), zeroPoint(broadcast(z)) {}
+
+  Floats at(const uint8_t* codes) const {
+    uint32_t packed = 0;
+    __builtin_memcpy(&packed, codes, kLanes * kBits / 8);
+    constexpr uint32_t kTop = (1u << kBits) - 1;
+    const auto code = [packed](int lane) { return static_cast<int32_t>(packed >> (lane * kBits) & kTop); };
+    return multiply(subtract(toFloats(Ints{code(0), code(1), code(2), code(3)}), zeroPoint), scale);
+  }
+};
 
 #if defined(__SSE2__)
 inline __m128i narrow(const Ints* codes) {

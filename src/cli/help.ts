@@ -8,6 +8,7 @@ you. <model> is a .onnx file or a directory that holds one.
 Look:
   inspect <model>       what is inside, where the bytes are, what would shrink it
   check <model>         everything that is wrong with it; digests of its tensors
+  diff <a> <b>          two models side by side, the error of every tensor
   evaluate <model>      perplexity of a decoder, through onnxruntime-node
 
 Change:

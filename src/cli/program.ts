@@ -5,7 +5,9 @@ import { formatSize, parseSize } from '../bytes.ts';
 import { UsageError } from '../errors.ts';
 import { DEFAULT_MEMORY_BYTES } from '../stream/budget.ts';
 import type { OptionTable } from '../surgeries/options.ts';
+import type { DiffFlags } from './commands/diff.ts';
 import type { RepackFlags } from './commands/repack.ts';
+import type { ShrinkFlags } from './commands/shrink.ts';
 import { HELP } from './help.ts';
 import { addOptionFlags } from './option-flags.ts';
 import { reportError } from './output.ts';
@@ -52,6 +54,16 @@ Examples:
   onnx-lathe check model/
   onnx-lathe check model/ --digest model.digests`;
 
+const DIFF_HELP = `
+Weights are paired by what reads them, all other tensors by name. What is not
+the same bit by bit is decoded, MatMulNBits, GatherBlockQuantized and blocked
+DequantizeLinear like floats, and measured: <b> against <a>.
+
+Exit codes: 0 the models are the same, 1 they differ, 3 one of them is no model.
+
+Example:
+  onnx-lathe diff model/ small/`;
+
 function parsePositive(text: string): number {
   const value = Number(text);
   if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= 1) return value;
@@ -69,15 +81,9 @@ function parseBytes(text: string): number {
   }
 }
 
-function writeFlags(command: Command, inPlace = 'edit the model where it is; old data files stay') {
+/** What every command has that streams weights. */
+function memoryFlags(command: Command): Command {
   return command
-    .option('-o, --output <path>', 'directory for the result, or a name ending in .onnx')
-    .option('--in-place', inPlace)
-    .option('-n, --dry-run', 'print the plan with exact sizes, write nothing')
-    .option('-f, --force', 'replace an existing output')
-    .option('--component <name>', 'which .onnx of a package of several')
-    .option('--no-assets', 'leave tokenizer and configuration files behind')
-    .option('--no-sync', 'do not wait for the disk: a power cut soon after may lose the output')
     .addOption(
       new Option('--memory <size>', 'memory for windows and buffers')
         .argParser(parseBytes)
@@ -88,7 +94,19 @@ function writeFlags(command: Command, inPlace = 'edit the model where it is; old
       new Option('--io <mode>', 'how weights are read')
         .choices(['auto', 'mmap', 'pread'])
         .default('auto'),
-    )
+    );
+}
+
+function writeFlags(command: Command, inPlace = 'edit the model where it is; old data files stay') {
+  command
+    .option('-o, --output <path>', 'directory for the result, or a name ending in .onnx')
+    .option('--in-place', inPlace)
+    .option('-n, --dry-run', 'print the plan with exact sizes, write nothing')
+    .option('-f, --force', 'replace an existing output')
+    .option('--component <name>', 'which .onnx of a package of several')
+    .option('--no-assets', 'leave tokenizer and configuration files behind')
+    .option('--no-sync', 'do not wait for the disk: a power cut soon after may lose the output');
+  return memoryFlags(command)
     .option('--json', 'print the report as JSON')
     .addOption(
       new Option('--progress <mode>', 'progress on stderr')
@@ -96,7 +114,7 @@ function writeFlags(command: Command, inPlace = 'edit the model where it is; old
         .default('auto'),
     )
     .option('-q, --quiet', 'print only the path of the result')
-    .option('-v, --verbose', 'say what happened to each tensor');
+    .option('-v, --verbose', 'say what happened to each tensor, and measure its error');
 }
 
 function collect(value: string, list: readonly string[]): readonly string[] {
@@ -168,11 +186,30 @@ function buildProgram(setExit: (code: number) => void, quantizeOptions?: OptionT
       setExit(await checkCommand(model, flags));
     });
 
+  memoryFlags(program.command('diff <a> <b>'))
+    .description('two models side by side: graphs, and the error of every tensor')
+    .option('--component <name>', 'which .onnx of packages of several')
+    .option('--json', 'print the report as JSON')
+    .addOption(
+      new Option('--progress <mode>', 'progress on stderr')
+        .choices(['auto', 'plain', 'json', 'none'])
+        .default('auto'),
+    )
+    .addHelpText('after', DIFF_HELP)
+    .action(async (a: string, b: string, flags: DiffFlags) => {
+      const { diffCommand } = await import('./commands/diff.ts');
+      setExit(await diffCommand(a, b, flags));
+    });
+
   writeFlags(program.command('shrink <model>'))
     .description('make it small in one step')
     .option('--recipe <name>', 'named recipe', 'q4')
+    .option(
+      '--min-snr <dB>',
+      'leave weights whose signal-to-noise ratio would be lower; they are read twice',
+    )
     .addHelpText('after', `\n${RECIPES}\n\nExample:\n  onnx-lathe shrink model/ -o small/`)
-    .action(async (model: string, flags: WriteFlags & { readonly recipe: string }) => {
+    .action(async (model: string, flags: ShrinkFlags) => {
       const { shrinkCommand } = await import('./commands/shrink.ts');
       setExit(await shrinkCommand(model, flags));
     });

@@ -1,11 +1,13 @@
 /** Executes a save plan: creates the files, streams every payload once, writes the graph. Nothing is visible yet. */
 
 import { PreconditionError } from '../errors.ts';
+import type { QuantizeParameters } from '../kernels/kernel.ts';
 import type { Derivation } from '../model/tensor-data.ts';
 import { type IoMode, type ProgramResult, runProgram } from '../stream/executor.ts';
 import { closeOutput } from '../stream/output-file.ts';
 import type { OutputPlace } from '../stream/program.ts';
 import { ProgramBuilder } from '../stream/program-builder.ts';
+import type { WeightError } from '../stream/weight-error.ts';
 import { outside } from './block-sharing.ts';
 import type { PlannedWrite, SavePlan } from './plan.ts';
 import { createPlannedFiles, type PlannedFiles } from './planned-files.ts';
@@ -23,6 +25,20 @@ export interface StreamOptions {
   readonly onProgress?: ((bytesDone: number, bytesTotal: number) => void) | undefined;
 }
 
+/** How far the numbers that a tensor of codes stands for are from its source. */
+export interface TensorError extends WeightError {
+  /** The codes. */
+  readonly tensor: string;
+  readonly bits: number;
+  readonly blockSize: number;
+}
+
+/** What a job of the program makes: the name of the codes, and how. */
+interface JobName {
+  readonly tensor: string;
+  readonly parameters: QuantizeParameters;
+}
+
 /**
  * Adds the copies of a plan to a program, but for what the files share already, and one job for each derivation.
  * Writes what is in memory. Returns the tensors that jobs can fail at.
@@ -32,8 +48,10 @@ function addWrites(
   allWrites: () => Iterable<PlannedWrite>,
   small: SmallWrites,
   { files, shared }: PlannedFiles,
-): Map<number, string> {
-  const names = new Map<number, string>();
+  measured: boolean,
+): Map<number, JobName> {
+  const names = new Map<number, JobName>();
+  const codeNames = new Map<Derivation, string>();
   const places = new Map<Derivation, (OutputPlace | undefined)[]>();
   const placeOf = ({ file, byteOffset }: PlannedWrite): OutputPlace => {
     const target = files.get(file);
@@ -47,6 +65,7 @@ function addWrites(
     if (list[output] !== undefined) throw new Error(`the plan makes "${write.tensor}" twice`);
     list[output] = placeOf(write);
     places.set(derivation, list);
+    if (derivation.outputs[output]?.role === 'codes') codeNames.set(derivation, write.tensor);
   }
   for (const write of allWrites()) {
     if (write.data.kind === 'inline') {
@@ -69,8 +88,10 @@ function addWrites(
     const outputs = places.get(derivation);
     if (outputs === undefined) continue;
     places.delete(derivation);
-    const job = addDerivation(builder, derivation, outputs, write.tensor);
-    if (job !== undefined) names.set(job, write.tensor);
+    const job = addDerivation(builder, derivation, outputs, write.tensor, measured);
+    if (job === undefined || derivation.kernel !== 'quantize') continue;
+    const { parameters } = derivation;
+    names.set(job, { tensor: codeNames.get(derivation) ?? write.tensor, parameters });
   }
   small.flush();
   return names;
@@ -82,6 +103,7 @@ function addDerivation(
   derivation: Derivation,
   outputs: readonly (OutputPlace | undefined)[],
   tensor: string,
+  measured: boolean,
 ): number | undefined {
   const [source] = derivation.sources;
   const place = (role: string) => outputs[derivation.outputs.findIndex((o) => o.role === role)];
@@ -93,11 +115,12 @@ function addDerivation(
   switch (derivation.kernel) {
     case 'quantize': {
       const zeroPoints = place('zeroPoints');
-      return builder.addQuantize(derivation.parameters, source, {
+      const places = {
         codes: needed('codes'),
         scales: needed('scales'),
         ...(zeroPoints === undefined ? {} : { zeroPoints }),
-      });
+      };
+      return builder.addQuantize(derivation.parameters, source, places, measured);
     }
     case 'cast':
       builder.addCast(derivation.parameters, source, needed('data'));
@@ -110,9 +133,9 @@ function addDerivation(
 
 function nonFiniteError(
   hit: NonNullable<ProgramResult['nonFinite']>,
-  names: ReadonlyMap<number, string>,
+  names: ReadonlyMap<number, JobName>,
 ): PreconditionError {
-  const tensor = names.get(hit.job) ?? 'a weight';
+  const tensor = names.get(hit.job)?.tensor ?? 'a weight';
   return new PreconditionError(
     'ERR_NON_FINITE',
     `the source of "${tensor}" has a NaN, an infinity or a number beyond 2^127 at channel ${hit.channel}, element ${hit.element}`,
@@ -148,6 +171,26 @@ export interface WriteResult {
   readonly bytesWritten: number;
   /** Bytes of the output whose blocks are those of the input. */
   readonly sharedBytes: number;
+  /** What was measured, in the order of the data files. */
+  readonly errors: readonly TensorError[];
+}
+
+/** How a plan is written. */
+export interface WriteOptions extends StreamOptions {
+  /** Sum up how far quantized weights are from their sources, while they are in memory. */
+  readonly measured: boolean;
+}
+
+function tensorErrors(
+  { errors }: ProgramResult,
+  names: ReadonlyMap<number, JobName>,
+): TensorError[] {
+  return [...errors].flatMap(([job, error]) => {
+    const name = names.get(job);
+    if (name === undefined) return [];
+    const { bits, blockSize } = name.parameters;
+    return [{ tensor: name.tensor, bits, blockSize, ...error }];
+  });
 }
 
 /**
@@ -161,7 +204,7 @@ export interface WriteResult {
 export async function writePlan(
   plan: SavePlan,
   directory: string,
-  options: StreamOptions,
+  options: WriteOptions,
   otherBytes = 0,
 ): Promise<WriteResult> {
   const created = createPlannedFiles(plan, directory, otherBytes);
@@ -174,7 +217,7 @@ export async function writePlan(
       yield* plan.dataWrites();
       yield* embedded;
     }
-    const names = addWrites(builder, allWrites, small, created);
+    const names = addWrites(builder, allWrites, small, created, options.measured);
     const result = await runProgram(builder.finish(), {
       threads: options.threads,
       io: options.io,
@@ -187,6 +230,7 @@ export async function writePlan(
       bytesRead: result.bytesRead + small.bytesRead,
       bytesWritten: result.bytesWritten + small.bytesWritten,
       sharedBytes,
+      errors: tensorErrors(result, names),
     };
   } finally {
     for (const file of files.values()) closeOutput(file);

@@ -4,6 +4,7 @@ import { KIB } from '../bytes.ts';
 import type { StreamOptions } from '../external-data/write.ts';
 import type { CastLoss } from '../kernels/cast.ts';
 import { floatByteLength } from '../kernels/float-types.ts';
+import type { QuantizeParameters } from '../kernels/kernel.ts';
 import type { FileRange } from '../model/tensor-data.ts';
 import { fileReader } from '../proto/file-reader.ts';
 import { type ProgramResult, runProgram } from '../stream/executor.ts';
@@ -15,6 +16,7 @@ import type {
   EncodingCheck,
   FloatTable,
   Gates,
+  Loss,
   StoredTable,
 } from '../surgeries/gates.ts';
 import { comparePacked, type PackedRows } from '../surgeries/packed-rows.ts';
@@ -135,6 +137,16 @@ export class StreamingGates implements Gates {
       worstSteps: fold.worstSteps,
       worst,
     };
+  }
+
+  async measureLoss(weight: FileRange, parameters: QuantizeParameters): Promise<Loss> {
+    const builder = new ProgramBuilder(this.#options);
+    const job = builder.addQuantize(parameters, weight, undefined);
+    const { errors, nonFinite } = await this.#run(builder);
+    if (nonFinite !== undefined) return { kind: 'non-finite', ...nonFinite };
+    const error = errors.get(job);
+    if (error === undefined) throw new Error('a measurement without a result');
+    return { kind: 'measured', relativeMse: error.relativeMse, snrDb: error.snrDb };
   }
 
   /** Padded rows occur in zero points alone, a hundredth of a table: they are read in pieces on this thread. */

@@ -9,6 +9,7 @@ import type { OpenedModel } from '../external-data/open-model.ts';
 import { type OutputTarget, outputModelName } from '../external-data/output.ts';
 import { type PlanOptions, placeTensors, planSave, type SavePlan } from '../external-data/plan.ts';
 import { replacedData } from '../external-data/replaced-data.ts';
+import type { TensorError } from '../external-data/write.ts';
 import type { SourceFile } from '../model/tensor-data.ts';
 import { fileReader } from '../proto/file-reader.ts';
 import { dataNames } from './data-names.ts';
@@ -35,6 +36,7 @@ export interface Written {
   readonly bytesRead: number;
   readonly bytesWritten: number;
   readonly sharedBytes: number;
+  readonly errors: readonly TensorError[];
   /** Old data files that are removed, as the model named them. */
   readonly removed: readonly string[];
   readonly warnings: readonly string[];
@@ -109,7 +111,7 @@ export function replaced({ opened, modelPath, inPlace, layout }: OutputRequest, 
   return replacedData(opened, modelPath, plan);
 }
 
-const NOTHING = { bytesRead: 0, bytesWritten: 0, sharedBytes: 0 };
+const NOTHING = { bytesRead: 0, bytesWritten: 0, sharedBytes: 0, errors: [] };
 
 /** What a run in place tells of a model that is laid out as asked already; undefined of any other. Fast: no plan. */
 export function unchangedInPlace(request: OutputRequest): Written | undefined {

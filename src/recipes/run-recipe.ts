@@ -51,6 +51,8 @@ export interface RunRecipeOptions {
   readonly assets?: boolean | undefined;
   /** Windows, buffers and native scratch together, in bytes; default 64 MiB. */
   readonly memoryBytes?: number | undefined;
+  /** Measure how far quantized weights are from their sources, as they are written; default false. */
+  readonly measured?: boolean | undefined;
   /** Default: all processors. */
   readonly threads?: number | undefined;
   readonly io?: IoMode | undefined;
@@ -150,7 +152,8 @@ export async function runRecipe(
     if (!changed || options.dryRun === true || target === undefined)
       return unwritten(request, plan);
     const { writeOutput } = await import('./write-output.ts');
-    return writeOutput({ ...request, target }, plan, stream('writing'));
+    const measured = options.measured === true;
+    return writeOutput({ ...request, target }, plan, { ...stream('writing'), measured });
   };
   const written = unchanged ?? (await write(planOutput(request)));
   const dead = changed && inPlace && layout === undefined ? deadBytes(opened, written.plan) : 0;
@@ -195,6 +198,7 @@ export async function runRecipe(
     bytesRead: ran.bytesRead + written.bytesRead,
     bytesWritten: written.bytesWritten,
     sharedBytes: written.sharedBytes,
+    errors: written.errors,
     seconds: Number(process.hrtime.bigint() - startedAt) / 1e9,
     peakRssBytes: peakRssBytes(),
   };

@@ -1,6 +1,7 @@
 /** What a run did, as data for programs and for the command line. */
 
 import type { PlannedTensor, SavePlan } from '../external-data/plan.ts';
+import type { TensorError } from '../external-data/write.ts';
 import type { SurgeryResult } from '../surgeries/surgery.ts';
 
 /** One surgery of the run and what it did. */
@@ -84,6 +85,8 @@ export interface RunReport {
   readonly bytesWritten: number;
   /** Bytes of the output that are neither read nor written: its blocks are those of the input. */
   readonly sharedBytes: number;
+  /** How far quantized weights are from their sources; empty when nothing was quantized, written or measured. */
+  readonly errors: readonly TensorError[];
   readonly seconds: number;
   /** Largest resident set of this process so far. */
   readonly peakRssBytes: number;

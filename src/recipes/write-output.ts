@@ -6,7 +6,7 @@ import { stageOutput } from '../external-data/commit.ts';
 import type { OutputTarget } from '../external-data/output.ts';
 import type { SavePlan } from '../external-data/plan.ts';
 import { removeReplacedData } from '../external-data/replaced-data.ts';
-import { type StreamOptions, writePlan } from '../external-data/write.ts';
+import { type WriteOptions, writePlan } from '../external-data/write.ts';
 import { loadNative } from '../native.ts';
 import {
   modelNameOf,
@@ -23,7 +23,7 @@ import {
 export async function writeOutput(
   request: OutputRequest & { readonly target: OutputTarget },
   planned: SavePlan,
-  stream: StreamOptions,
+  stream: WriteOptions,
 ): Promise<Written> {
   const { opened, target, inPlace, assets } = request;
   const staged = await stageOutput(target.path, {

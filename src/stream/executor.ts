@@ -8,6 +8,7 @@ import { locateNonFinite, type NonFiniteHit } from './non-finite.ts';
 import type { Program } from './program.ts';
 import { isTileFailure, type TileRun } from './tile-run.ts';
 import { runInTypeScript } from './typescript-executor.ts';
+import { measuredErrors, type WeightError } from './weight-error.ts';
 
 /**
  * How source files are read. `pread` copies into working memory. `mmap` maps the window a tile needs where that is
@@ -37,6 +38,8 @@ export interface ProgramResult {
   readonly bytesWritten: number;
   /** Results of tie gates and comparisons by job index. Complete only when `nonFinite` is undefined. */
   readonly folds: ReadonlyMap<number, FoldResult>;
+  /** What was measured, by job index. Complete only when `nonFinite` is undefined. */
+  readonly errors: ReadonlyMap<number, WeightError>;
   /**
    * The element (NaN, infinity, too large) that stopped the program: the outputs are then incomplete. The same hit for any number of
    * threads, budget and executor.
@@ -84,6 +87,7 @@ export async function runProgram(
     bytesRead,
     bytesWritten,
     folds: combineFolds(program, run.folds),
+    errors: measuredErrors(program, run.errors),
     nonFinite: nonFinite && locateNonFinite(program, nonFinite.tile, nonFinite.index),
   };
 }

@@ -40,7 +40,7 @@ const METHOD_IDS = {
 } as const;
 
 // The fields of struct Job in native/program.h, in their order.
-const JOB_FIELDS = 15;
+const JOB_FIELDS = 16;
 
 function jobFields(job: Job): number[] {
   const kernel = KERNEL_IDS[job.kernel];
@@ -50,7 +50,8 @@ function jobFields(job: Job): number[] {
     case 'quantize': {
       const { method, type, bits, blockSize, symmetric, layout, n, k } = job.parameters;
       const shape = [Number(symmetric), Number(layout === 'columns'), n, k];
-      return [kernel, type, bits, blockSize, ...shape, 0, 0, 0, 0, METHOD_IDS[method]];
+      const rest = [METHOD_IDS[method], 0, 0, Number(job.measured)];
+      return [kernel, type, bits, blockSize, ...shape, 0, 0, 0, 0, ...rest];
     }
     case 'tie-gate': {
       const { type, bits, blockSize, layout, n, k, scaleType, hasZeroPoints } = job;
@@ -77,7 +78,7 @@ function jobFields(job: Job): number[] {
   }
 }
 
-/** Jobs as the addon reads them: fifteen numbers each. */
+/** Jobs as the addon reads them: sixteen numbers each. */
 export function encodeJobs(jobs: readonly Job[]): Float64Array {
   const words = new Float64Array(jobs.length * JOB_FIELDS);
   jobs.forEach((job, index) => {

@@ -64,12 +64,20 @@ export class ProgramBuilder {
     }
   }
 
-  /** Quantizes a weight; gives the index of its job, by which ProgramResult.nonFinite names it. */
-  addQuantize(parameters: QuantizeParameters, source: FileRange, places: QuantizePlaces): number {
+  /**
+   * Quantizes a weight; gives the index of its job, by which ProgramResult.nonFinite and errors name it. `measured`:
+   * how far the codes are from the weight is summed up. Without places that is all that comes of it.
+   */
+  addQuantize(
+    parameters: QuantizeParameters,
+    source: FileRange,
+    places: QuantizePlaces | undefined,
+    measured = places === undefined,
+  ): number {
     const { n, k, type, layout, symmetric } = parameters;
     expectLength(source, n * k * floatByteLength(type), 'weight');
-    expectPresence(places.zeroPoints, !symmetric);
-    const job: QuantizeJob = { kernel: 'quantize', parameters };
+    if (places !== undefined) expectPresence(places.zeroPoints, !symmetric);
+    const job: QuantizeJob = { kernel: 'quantize', parameters, measured };
     const index = this.#layout.addJob(job);
     if (layout === 'rows') layQuantizeRows(this.#layout, index, job, source, places);
     else layQuantizeColumns(this.#layout, index, this.#copy(), job, source, places);

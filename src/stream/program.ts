@@ -22,6 +22,8 @@ export interface CopyJob {
 export interface QuantizeJob {
   readonly kernel: 'quantize';
   readonly parameters: QuantizeParameters;
+  /** Sum up how far the codes are from the weight. */
+  readonly measured: boolean;
 }
 
 /** Fold: is a quantized table the encoding of a float one? `columns` when the float table is stored [K, N]. */
@@ -103,7 +105,8 @@ export interface TileOutput {
  * Inputs and outputs by kernel:
  * - copy: one contiguous input; one output. From a slot: one or two inputs whose segments hold equal shares of
  *   `channels` channels each; what is written is, channel by channel, its shares in the order of the segments.
- * - quantize: the weight; codes, scales and (asymmetric) zero points. Rows go to files, one contiguous run each.
+ * - quantize: the weight; codes, scales and (asymmetric) zero points. Rows go to files, one contiguous run each, or
+ *   nowhere when they are only measured.
  *   Columns go to a slot: the places are those of the tile's first channel, and channels follow each other.
  * - tie-gate: float table, codes, scales, zero points if any; no output.
  * - compare: a, b; no output. Transposed: channels are columns of `a`, elements its rows. Otherwise one channel,

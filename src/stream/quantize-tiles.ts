@@ -16,8 +16,10 @@ export interface QuantizePlaces {
   readonly zeroPoints?: OutputPlace;
 }
 
-/** Places in the order of a tile's outputs. */
-function placeList({ codes, scales, zeroPoints }: QuantizePlaces): OutputPlace[] {
+/** Places in the order of a tile's outputs; none when nothing is written. */
+function placeList(places: QuantizePlaces | undefined): OutputPlace[] {
+  if (places === undefined) return [];
+  const { codes, scales, zeroPoints } = places;
   return zeroPoints ? [codes, scales, zeroPoints] : [codes, scales];
 }
 
@@ -34,7 +36,7 @@ export function layQuantizeRows(
   index: number,
   job: QuantizeJob,
   source: FileRange,
-  places: QuantizePlaces,
+  places: QuantizePlaces | undefined,
 ): void {
   const { n, k, type } = job.parameters;
   const size = floatByteLength(type);
@@ -70,7 +72,7 @@ export function layQuantizeColumns(
   copyJob: number,
   job: QuantizeJob,
   source: FileRange,
-  places: QuantizePlaces,
+  places: QuantizePlaces | undefined,
 ): void {
   const { n, k, type } = job.parameters;
   if (n === 0 || k === 0) return;
@@ -90,6 +92,7 @@ export function layQuantizeColumns(
     describe(job),
   );
   const targets = placeList(places);
+  const results = job.parameters.symmetric ? 2 : 3;
   const partsOf = (elements: number) => {
     const { codes, scales, zeroPoints } = channelBytes(format, elements);
     return [codes, scales, zeroPoints];
@@ -107,12 +110,9 @@ export function layQuantizeColumns(
             job: index,
             ...strip,
             inputs: [layout.strip(source, strip, n, size)],
-            outputs: targets.map((_, part) => ({
+            outputs: parts.offsets.slice(0, results).map((offset, part) => ({
               file: -1 - slot,
-              byteOffset:
-                (parts.offsets[part] ?? 0) +
-                channels * (before[part] ?? 0) +
-                inPanel * (share[part] ?? 0),
+              byteOffset: offset + channels * (before[part] ?? 0) + inPanel * (share[part] ?? 0),
             })),
           };
         }

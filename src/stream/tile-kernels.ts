@@ -5,6 +5,13 @@ import { castFloats, measureCast } from '../kernels/cast.ts';
 import { type CompareResult, compareBits } from '../kernels/compare.ts';
 import { floatByteLength } from '../kernels/float-types.ts';
 import { packedByteLength } from '../kernels/kernel.ts';
+import { ErrorSum } from '../kernels/measure.ts';
+import {
+  type BlockReader,
+  codedBlocks,
+  floatBlocks,
+  measureTile,
+} from '../kernels/measure-weight.ts';
 import { quantizeColumns, quantizeRows } from '../kernels/quantize.ts';
 import { relayoutFlat, relayoutTransposed } from '../kernels/relayout.ts';
 import { tieGate } from '../kernels/tie-gate.ts';
@@ -37,10 +44,11 @@ export interface TileIo {
   write(output: TileOutput, from: Uint8Array): void;
 }
 
-/** What a tile found: the first non-finite element in source order or -1, and the numbers of a fold. */
+/** What a tile found: the first non-finite element in source order or -1, the numbers of a fold, what was measured. */
 export interface TileOutcome {
   readonly hit: number;
   readonly fold?: readonly number[];
+  readonly error?: ErrorSum;
 }
 
 const DONE: TileOutcome = { hit: -1 };
@@ -178,16 +186,35 @@ function quantizeTarget(
 function quantizeRowTile(job: QuantizeJob, tile: Tile, io: TileIo): TileOutcome {
   const { bytes } = fetch(io, tile.inputs[0]);
   const { codes, scales, zeroPoints } = channelBytes(blockFormat(job), tile.elements);
-  const lengths = [codes, scales, zeroPoints];
-  const results = tile.outputs.map((_, part) => io.take(tile.channels * (lengths[part] ?? 0)));
+  const lengths = job.parameters.symmetric ? [codes, scales] : [codes, scales, zeroPoints];
+  const results = lengths.map((length) => io.take(tile.channels * length));
   const format = { ...job.parameters, k: tile.elements };
   const out = quantizeTarget(job, tile.elements, results);
   const hit = quantizeRows(format, bytes, tile.channels, out);
   if (hit >= 0) return { hit };
+  const size = floatByteLength(job.parameters.type);
+  const source = () => floatBlocks(job.parameters.type, bytes, tile.elements * size, size);
+  const error = measured(job, tile, source, out);
   tile.outputs.forEach((output, part) => {
     io.write(output, results[part] ?? EMPTY);
   });
-  return DONE;
+  return { hit, ...error };
+}
+
+/** How far what a quantizer made is from its source, if that is asked. */
+function measured(
+  { parameters, measured: isMeasured }: QuantizeJob,
+  tile: Tile,
+  source: () => BlockReader,
+  out: QuantizeTarget,
+): Pick<TileOutcome, 'error'> {
+  if (!isMeasured) return {};
+  const { bits, blockSize, type, k } = parameters;
+  const error = new ErrorSum();
+  const place = { ...tile, blockSize, first: tile.firstChannel * k + tile.firstElement };
+  const found = codedBlocks({ ...out, bits, blockSize, scaleType: type });
+  measureTile(source(), found, { ...place, channelStride: k }, error);
+  return { error };
 }
 
 function quantizeColumnTile(job: QuantizeJob, tile: Tile, io: TileIo): TileOutcome {
@@ -195,9 +222,11 @@ function quantizeColumnTile(job: QuantizeJob, tile: Tile, io: TileIo): TileOutco
   const { parameters } = job;
   const results = tile.outputs.map((output) => io.slot(output));
   const out = quantizeTarget(job, tile.elements, results);
-  return {
-    hit: quantizeColumns(parameters, bytes, strideBytes, tile.elements, tile.channels, out),
-  };
+  const hit = quantizeColumns(parameters, bytes, strideBytes, tile.elements, tile.channels, out);
+  if (hit >= 0) return { hit };
+  const size = floatByteLength(parameters.type);
+  const source = () => floatBlocks(parameters.type, bytes, size, strideBytes);
+  return { hit, ...measured(job, tile, source, out) };
 }
 
 function cast({ parameters }: CastJob, tile: Tile, io: TileIo): TileOutcome {

@@ -9,6 +9,8 @@ export interface TileRun {
   readonly bytesWritten: number;
   /** FOLD_FIELDS numbers per tile; empty when the program has no fold. Indices count over the whole tensor, -1 for none. */
   readonly folds: Float64Array;
+  /** ERROR_FIELDS numbers per job; empty when no job is measured. */
+  readonly errors: Float64Array;
   readonly cancelled: boolean;
   /** The first tile that met an element that cannot be quantized, and where in source order within the tile. */
   readonly nonFinite?: { readonly tile: number; readonly index: number };

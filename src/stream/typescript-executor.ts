@@ -3,6 +3,7 @@
 import { readSync, writeSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { hasErrno } from '../errors.ts';
+import { ERROR_FIELDS, type ErrorSum } from '../kernels/measure.ts';
 import { isFold, type Program, type TileInput, type TileOutput } from './program.ts';
 import { COPY_PIECE } from './program-layout.ts';
 import { runTileKernel, type TileIo } from './tile-kernels.ts';
@@ -22,6 +23,7 @@ export async function runInTypeScript(program: Program, control: SerialControl):
   const { tiles, jobs } = program;
   const hasFolds = jobs.some(isFold);
   const folds = new Float64Array(hasFolds ? tiles.length * FOLD_FIELDS : 0);
+  const errors = new Map<number, ErrorSum>();
   let nonFinite: TileRun['nonFinite'];
   let reported = performance.now();
   for (let index = 0; index < tiles.length && !signal?.aborted; index++) {
@@ -29,12 +31,13 @@ export async function runInTypeScript(program: Program, control: SerialControl):
     const job = jobs[tile.job];
     if (job === undefined) throw new RangeError(`no job ${tile.job}`);
     machine.enter(index);
-    const { hit, fold } = runTileKernel(job, tile, machine);
+    const { hit, fold, error } = runTileKernel(job, tile, machine);
     if (hit >= 0) {
       nonFinite = { tile: index, index: hit };
       break;
     }
     if (fold) folds.set(fold, index * FOLD_FIELDS);
+    if (error) errors.set(tile.job, addTo(errors.get(tile.job), error));
     if (onBytes && performance.now() - reported >= PROGRESS_INTERVAL_MS) {
       reported = performance.now();
       onBytes(machine.bytesRead);
@@ -43,7 +46,29 @@ export async function runInTypeScript(program: Program, control: SerialControl):
   }
   const { bytesRead, bytesWritten } = machine;
   const cancelled = signal?.aborted === true;
-  return { bytesRead, bytesWritten, folds, cancelled, ...(nonFinite && { nonFinite }) };
+  const packed = packErrors(program, errors);
+  return {
+    bytesRead,
+    bytesWritten,
+    folds,
+    errors: packed,
+    cancelled,
+    ...(nonFinite && { nonFinite }),
+  };
+}
+
+function addTo(sum: ErrorSum | undefined, error: ErrorSum): ErrorSum {
+  if (sum === undefined) return error;
+  sum.addSum(error);
+  return sum;
+}
+
+/** What was measured, in the form the addon gives it. */
+function packErrors({ jobs }: Program, errors: ReadonlyMap<number, ErrorSum>): Float64Array {
+  const isMeasured = jobs.some((job) => job.kernel === 'quantize' && job.measured);
+  const packed = new Float64Array(isMeasured ? jobs.length * ERROR_FIELDS : 0);
+  for (const [job, sum] of errors) packed.set(sum.pack(), job * ERROR_FIELDS);
+  return packed;
 }
 
 /** Slots, scratch memory and files of a program. */

@@ -16,7 +16,8 @@ import type { Node } from '../model/node.ts';
 import { Tensor } from '../model/tensor.ts';
 import type { FileRange } from '../model/tensor-data.ts';
 import type { Value } from '../model/value.ts';
-import { choice, flag } from './options.ts';
+import type { Gates } from './gates.ts';
+import { choice, decibels, flag } from './options.ts';
 
 /** Blocks that ONNX Runtime has kernels for on every processor. */
 export const BLOCK_SIZES = [16, 32, 64, 128, 256] as const;
@@ -39,7 +40,32 @@ export const blockwiseOptions = {
     default: 'none',
     help: 'olive: the bytes, shapes and names that passes of Olive give; auto is then rtn, for an 8-bit embedding QuantizeEmbeddingInt8',
   }),
+  minSnr: decibels({
+    default: 0,
+    help: 'leave weights whose signal-to-noise ratio would be lower (they are measured first, a second read); 0: none',
+  }),
 } as const;
+
+/**
+ * Why a weight is not to be quantized like that: it would have a lower signal-to-noise ratio than asked, or it cannot be
+ * quantized at all. Undefined when nothing speaks against it, and when nothing is asked (0 dB): then nothing is read.
+ */
+export async function lossReason(
+  gates: Gates,
+  { range }: QuantizableWeight,
+  parameters: QuantizeParameters,
+  minSnr: number,
+): Promise<string | undefined> {
+  if (minSnr === 0) return undefined;
+  const loss = await gates.measureLoss(range, parameters);
+  if (loss.kind === 'non-finite') {
+    return `its weight has a NaN, an infinity or a number beyond 2^127 at channel ${loss.channel}, element ${loss.element}`;
+  }
+  const snrDb = loss.snrDb ?? (loss.relativeMse === 0 ? Infinity : -Infinity);
+  if (snrDb >= minSnr) return undefined;
+  const { bits, blockSize, method } = parameters;
+  return `${method} with ${bits} bits in blocks of ${blockSize} would leave it ${snrDb.toFixed(1)} dB, less than ${minSnr}`;
+}
 
 /** Stored weights that can be a quantizer's source. */
 export interface QuantizableWeight {

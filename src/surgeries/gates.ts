@@ -56,6 +56,17 @@ export interface EncodingCheck {
   readonly worst: { readonly row: number; readonly element: number } | undefined;
 }
 
+/** Answer of {@link Gates.measureLoss}: an error, or the first element that cannot be quantized. */
+export type Loss =
+  | {
+      readonly kind: 'measured';
+      /** Sum of the squared errors divided by that of the squared weights. */
+      readonly relativeMse: number | undefined;
+      /** -10 log10 of it; undefined where there is no error, or nothing but error. */
+      readonly snrDb: number | undefined;
+    }
+  | { readonly kind: 'non-finite'; readonly channel: number; readonly element: number };
+
 /**
  * A table is accepted only after all of it was compared, never a sample; a refusal may come from the first part that
  * differs. Each answer costs one streamed read at most, counted in `bytesRead`.
@@ -72,6 +83,8 @@ export interface Gates {
    * its group of the first that equals it, its own where none does. Those that differ at once cost next to nothing.
    */
   findEqual(groups: readonly (readonly ByteSource[])[]): Promise<readonly (readonly number[])[]>;
+  /** What quantizing a weight would lose: it is quantized and measured, and the codes are dropped. */
+  measureLoss(weight: FileRange, parameters: QuantizeParameters): Promise<Loss>;
   /** What would casts take from the tensors of some ranges? In their order. */
   measureCasts(casts: readonly CastQuestion[]): Promise<readonly CastLoss[]>;
   readonly bytesRead: number;

@@ -119,6 +119,25 @@ export function integer(settings: IntegerSettings): OptionSpec<number> {
   };
 }
 
+/** A number of decibels, decimals allowed. */
+export function decibels(settings: {
+  readonly default: number;
+  readonly help: string;
+}): OptionSpec<number> {
+  return {
+    ...settings,
+    argument: 'DB',
+    parse: (input, name) => {
+      const isNumber =
+        typeof input === 'number' || (typeof input === 'string' && /^\d+(\.\d+)?$/.test(input));
+      const value = Number(input);
+      return isNumber && value >= 0 && value <= 1000
+        ? value
+        : refuse(input, name, 'a number of decibels from 0 to 1000');
+    },
+  };
+}
+
 /** Integers: one, or a list, which the command line separates by `|`. */
 export function integers(settings: IntegerSettings): OptionSpec<readonly number[]> {
   return {

@@ -15,6 +15,7 @@ import type { QuantizeParameters } from '../kernels/kernel.ts';
 import { removeUnread } from '../model/liveness.ts';
 import {
   blockwiseOptions,
+  lossReason,
   quantizableWeight,
   quantizedInitializers,
   quantizeParameters,
@@ -97,7 +98,7 @@ export default defineSurgery({
     bits: choice([2, 4, 8], { default: 8, help: 'bits per element' }),
   },
   check: (options) => checkOliveOptions('table', options),
-  apply(model, options) {
+  async apply(model, options, gates) {
     const embedding = findEmbedding(model, findHead(model)?.linear);
     if (embedding?.kind !== 'float') return nothing([describeMissing(embedding)]);
     const declined = (reason: string) => nothing([{ node: embedding.node.label, reason }]);
@@ -113,6 +114,8 @@ export default defineSurgery({
     if (typeof parameters === 'string') return declined(parameters);
     const warnings = blockWarnings(k, options, blocks);
     if (isOlive) warnings.push(...oliveWarnings(parameters));
+    const loss = await lossReason(gates, weight, parameters, options.minSnr);
+    if (loss !== undefined) return declined(loss.replace('its weight', 'its table'));
     const { source } = embedding.table;
     const table = quantizedInitializers(model, { source, range: weight.range }, parameters, 'flat');
     const lookups = lookupsOf(model, embedding);

@@ -14,6 +14,7 @@ import type { Value } from '../model/value.ts';
 import {
   accuracyWarnings,
   blockwiseOptions,
+  lossReason,
   quantizableWeight,
   quantizeParameters,
 } from './blockwise.ts';
@@ -67,7 +68,7 @@ export default defineSurgery({
     }),
   },
   check: (options) => checkOliveOptions('product', options),
-  apply(model, options) {
+  async apply(model, options, gates) {
     const include = new NodeSelector(model, options.include);
     const exclude = new NodeSelector(model, options.exclude);
     const mixed = new MixedPrecision(model, options.mixed);
@@ -105,6 +106,11 @@ export default defineSurgery({
         : quantizeParameters(weight, linear, chosen);
       if (typeof parameters === 'string') {
         decline(parameters);
+        continue;
+      }
+      const loss = await lossReason(gates, weight, parameters, chosen.minSnr);
+      if (loss !== undefined) {
+        decline(loss);
         continue;
       }
       if (isOlive) oliveNames.add(node, parameters);

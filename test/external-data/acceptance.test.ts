@@ -76,7 +76,12 @@ async function expectWritten(opened: OpenedModel, path: string, test: Case): Pro
     layout: undefined,
     assets: [],
   };
-  await writeOutput(request, planOutput(request), { memoryBytes: MIB, threads: 1, io: 'auto' });
+  await writeOutput(request, planOutput(request), {
+    memoryBytes: MIB,
+    threads: 1,
+    io: 'auto',
+    measured: true,
+  });
   expectPlainOutput(output);
   await expectRuntime(`${output}/model.onnx`, test.written ?? 'reads', test);
 }

@@ -10,7 +10,7 @@ import { type IoMode, runProgram } from '../../src/stream/executor.ts';
 import { ProgramBuilder } from '../../src/stream/program-builder.ts';
 import { oliveFormats } from '../kernels/arbitrary-weights.ts';
 import { executors, noise, ScratchFiles } from './scratch-files.ts';
-import { quantizeWhole, randomWeight, transpose } from './weights.ts';
+import { measureWhole, quantizeWhole, randomWeight, transpose } from './weights.ts';
 
 const RUNS = { numRuns: 60 };
 
@@ -104,6 +104,37 @@ test('quantizing gives the bytes of the whole tensor at once', async () => {
             expected.reduce((sum, part) => sum + part.bytes.length, 0),
           );
           expect(result.nonFinite).toBeUndefined();
+        });
+      },
+    ),
+    RUNS,
+  );
+});
+
+test('measuring gives the same however the work is cut, with and without an output', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      parameters,
+      seed,
+      manner,
+      fc.boolean(),
+      async (format, salt, { memoryBytes, threads, executor, io }, stores) => {
+        using files = new ScratchFiles();
+        await orTooSmall(async () => {
+          const weight = randomWeight(format, salt);
+          const builder = new ProgramBuilder({ memoryBytes, threads });
+          const place = (output: number) => ({ file: files.output(output), byteOffset: 0 });
+          const places = { codes: place(0), scales: place(1) };
+          const all = format.symmetric ? places : { ...places, zeroPoints: place(2) };
+          const source = files.source(weight, 3);
+          const job = builder.addQuantize(format, source, stores ? all : undefined, true);
+          const { errors, bytesWritten } = await runProgram(builder.finish(), {
+            threads,
+            executor,
+            io,
+          });
+          expect(errors.get(job)).toEqual(measureWhole(format, weight));
+          if (!stores) expect(bytesWritten).toBe(0);
         });
       },
     ),

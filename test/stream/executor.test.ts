@@ -37,6 +37,7 @@ describe.each(executors)('%s executor', (executor) => {
     expect(result).toEqual({
       bytesRead: 0,
       bytesWritten: 0,
+      errors: new Map(),
       folds: new Map(),
       nonFinite: undefined,
     });

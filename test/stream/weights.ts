@@ -2,7 +2,10 @@
 
 import { encodeFloats, floatByteLength } from '../../src/kernels/float-types.ts';
 import { type QuantizeParameters, quantizedChannel } from '../../src/kernels/kernel.ts';
+import { ErrorSum, unpackError } from '../../src/kernels/measure.ts';
+import { codedBlocks, floatBlocks, measureTile } from '../../src/kernels/measure-weight.ts';
 import { quantizeColumns, quantizeRows } from '../../src/kernels/quantize.ts';
+import { type WeightError, weightError } from '../../src/stream/weight-error.ts';
 import { noise } from './scratch-files.ts';
 
 /** Little-endian elements between -4 and 4. */
@@ -44,6 +47,30 @@ export function quantizeWhole(parameters: QuantizeParameters, weight: Uint8Array
       ? quantizeRows(parameters, weight, n, target)
       : quantizeColumns(parameters, weight, n * floatByteLength(type), k, n, target);
   return { hit, codes, scales, zeroPoints };
+}
+
+/** How far what the reference kernel makes of a weight is from it. */
+export function measureWhole(parameters: QuantizeParameters, weight: Uint8Array): WeightError {
+  const { n, k, type, bits, blockSize, layout, symmetric } = parameters;
+  const size = floatByteLength(type);
+  const channel = quantizedChannel(parameters);
+  const { codes, scales, zeroPoints } = quantizeWhole(parameters, weight);
+  const sum = new ErrorSum();
+  measureTile(
+    layout === 'rows'
+      ? floatBlocks(type, weight, k * size, size)
+      : floatBlocks(type, weight, size, n * size),
+    codedBlocks({
+      ...{ bits, blockSize, scaleType: type, codes, scales },
+      codesStride: channel.codesByteLength,
+      scalesStride: channel.scalesByteLength,
+      zeroPoints: symmetric ? undefined : zeroPoints,
+      zeroPointsStride: channel.zeroPointsByteLength,
+    }),
+    { channels: n, elements: k, blockSize, first: 0, channelStride: k },
+    sum,
+  );
+  return weightError(unpackError(sum.pack()), n * k, k);
 }
 
 /** The same matrix with rows and columns exchanged. */

@@ -38,6 +38,19 @@ export const COMMANDS = [
     examples: [{ args: ['check', 'austen'] }],
   },
   {
+    name: 'diff',
+    about:
+      'Two models side by side: their graphs, and how far their tensors are from each other, however each is stored.',
+    examples: [
+      { args: ['diff', 'austen', 'austen'] },
+      {
+        args: ['shrink', 'austen', '-o', 'austen-q8', '--recipe', 'q8', '-q'],
+        says: 'What a recipe loses, tensor by tensor; a run tells the same with `-v`.',
+      },
+      { args: ['diff', 'austen', 'austen-q8'], exit: 1, lines: 16 },
+    ],
+  },
+  {
     name: 'shrink',
     about: 'The one-command path: quantizes body and tables by a named recipe and ties the head.',
     examples: [

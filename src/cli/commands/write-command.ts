@@ -7,6 +7,7 @@ import { UsageError } from '../../errors.ts';
 import type { Recipe } from '../../recipes/recipe.ts';
 import { runRecipe } from '../../recipes/run-recipe.ts';
 import type { RunReport } from '../../recipes/run-report.ts';
+import { errorSummary, errorTable } from '../error-output.ts';
 import { interruptible } from '../interruptible.ts';
 import { note, printLine, printPath } from '../output.ts';
 import type { WriteFlags } from '../program.ts';
@@ -84,6 +85,11 @@ function printReport(report: RunReport, flags: WriteFlags): void {
   if (report.sharedBytes > 0) {
     note(`${formatSize(report.sharedBytes)} of the output share the disk blocks of the input`);
   }
+  if (flags.verbose === true && report.errors.length > 0) {
+    for (const line of errorTable(report.errors).split('\n')) note(line);
+  }
+  const error = errorSummary(report.errors);
+  if (error !== undefined) note(error);
   if (flags.verbose === true) {
     for (const { name, reason } of report.skipped) note(`not copied: ${name}: ${reason}`);
   }
@@ -146,6 +152,7 @@ async function runAndReport(
       memoryBytes: flags.memory,
       threads: flags.threads,
       io: flags.io,
+      measured: flags.verbose === true || flags.json === true,
       signal,
       onProgress: (phase, done, total) => display.update(PHASES[phase], done, total),
     });
