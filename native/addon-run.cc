@@ -28,6 +28,8 @@ Job toJob(const double* fields) {
   job.elementBytes = unsignedField(10);
   job.transposed = fields[11] != 0;
   job.method = static_cast<QuantizeMethod>(unsignedField(12));
+  job.target = static_cast<FloatType>(unsignedField(13));
+  job.adjust = fields[14] != 0;
   return job;
 }
 

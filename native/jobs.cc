@@ -57,6 +57,12 @@ class Run::Worker {
         return foldTieGate();
       case KernelId::kCompare:
         return foldCompare();
+      case KernelId::kCast:
+        return cast();
+      case KernelId::kMeasureCast:
+        return foldMeasureCast();
+      case KernelId::kRelayout:
+        return relayout();
     }
     return false;
   }
@@ -223,6 +229,38 @@ class Run::Worker {
                                       tile_.elements, tile_.channels, out));
   }
 
+  bool cast() {
+    View source;
+    if (!fetch(0, source)) return false;
+    const int64_t byteLength = tile_.elements * elementSize(job_.target);
+    uint8_t* const made = take(byteLength);
+    program_.kernels->castFloats({job_.type, job_.target, job_.adjust}, source.data, tile_.elements, made);
+    return writeOut(made, byteLength);
+  }
+
+  bool relayout() {
+    View source;
+    if (!fetch(0, source)) return false;
+    const RelayoutParams params = {job_.bits, job_.adjust};
+    if (job_.transposed) {
+      const int64_t before = tile_.firstChannel * columnElements(job_);
+      const int64_t columns = std::min(tile_.channels * columnElements(job_), job_.n - before);
+      uint8_t* const place = slot(tile_.outputs[0].file, tile_.outputs[0].offset);
+      relayoutTransposed(params, source.data, source.stride, tile_.elements, columns, place,
+                         packedBytes(job_, tile_.elements));
+      return true;
+    }
+    uint8_t* const made = take(tile_.elements);
+    relayoutFlat(params, source.data, tile_.elements, made);
+    return writeOut(made, tile_.elements);
+  }
+
+  bool writeOut(const uint8_t* made, int64_t byteLength) {
+    if (!write(tile_.outputs[0], made, byteLength)) return false;
+    flushEarly(tile_.outputs[0], byteLength);
+    return true;
+  }
+
   double* foldPlace() { return run_.folds_.data() + static_cast<size_t>(index_) * kFoldFields; }
 
   bool foldTieGate() {
@@ -248,6 +286,21 @@ class Run::Worker {
     fold[1] = static_cast<double>(result.rejected);
     fold[2] = result.worstSteps;
     fold[3] = static_cast<double>(worst);
+    return true;
+  }
+
+  bool foldMeasureCast() {
+    View source;
+    if (!fetch(0, source)) return false;
+    CastLoss loss = {0, 0, 0, 0};
+    program_.kernels->measureCast({job_.type, job_.target, false}, source.data, tile_.elements, &loss);
+    float peak;
+    memcpy(&peak, &loss.peak, sizeof peak);
+    double* const fold = foldPlace();
+    fold[0] = static_cast<double>(loss.overflowed);
+    fold[1] = static_cast<double>(loss.zeroed);
+    fold[2] = static_cast<double>(loss.subnormal);
+    fold[3] = peak;
     return true;
   }
 
@@ -302,7 +355,7 @@ bool Run::start(int threads, std::function<void()> onFinished) {
   scratch_.emplace_back(scratchBytes * threads);
   if (scratch_.back().data() == nullptr) return false;
   for (const Job& job : program_.jobs) {
-    if (job.kernel == KernelId::kTieGate || job.kernel == KernelId::kCompare) {
+    if (isFold(job.kernel)) {
       folds_.assign(program_.tileCount * kFoldFields, 0);
       break;
     }

@@ -25,8 +25,8 @@ struct Stop {
   int error = 0;        // errno or kEndOfFile
 };
 
-// Folds leave four numbers per tile: compared, rejected, worstSteps, worstIndex of the tie gate, or compared,
-// different, firstIndex, 0 of the comparison; indices count over the whole tensor.
+// Folds leave four numbers per tile: compared, rejected, worstSteps, worstIndex of the tie gate; compared, different,
+// firstIndex, 0 of the comparison; overflowed, zeroed, subnormal, peak of a cast. Indices count over the whole tensor.
 constexpr size_t kFoldFields = 4;
 
 class Run {

@@ -28,6 +28,8 @@ int64_t scratchNeeded(const Job& job, const Tile& tile) {
     bytes += alignUp(tile.channels * strides.codes) + alignUp(tile.channels * strides.scales) +
              alignUp(tile.channels * strides.zeroPoints);
   }
+  if (job.kernel == KernelId::kCast) bytes += alignUp(tile.elements * elementSize(job.target));
+  if (job.kernel == KernelId::kRelayout && !job.transposed) bytes += alignUp(tile.elements);
   return bytes;
 }
 
@@ -81,6 +83,13 @@ const char* jobDefect(const Job& job) {
   switch (job.kernel) {
     case KernelId::kCopy:
       return nullptr;
+    case KernelId::kCast:
+    case KernelId::kMeasureCast:
+      return isFloat(job.type) && isFloat(job.target) ? nullptr : "job type";
+    case KernelId::kRelayout: {
+      const uint32_t bits = job.bits;
+      return bits == 2 || bits == 4 || bits == 8 || bits == 16 || bits == 32 ? nullptr : "job element";
+    }
     case KernelId::kQuantize:
     case KernelId::kTieGate: {
       const bool power = (job.blockSize & (job.blockSize - 1)) == 0;
@@ -199,6 +208,31 @@ const char* Program::defect() const {
                                          : carries(0, 1, tile.channels * tile.elements * size) &&
                                                carries(1, 1, tile.channels * tile.elements * size);
         if (!fits) return "compare input";
+        break;
+      }
+      case KernelId::kCast:
+      case KernelId::kMeasureCast: {
+        const int outputCount = job.kernel == KernelId::kCast ? 1 : 0;
+        if (tile.inputCount != 1 || tile.outputCount != outputCount) return "cast";
+        if (!carries(0, 1, tile.elements * elementSize(job.type))) return "cast input";
+        if (outputCount == 1 && tile.outputs[0].file < 0) return "cast output";
+        break;
+      }
+      case KernelId::kRelayout: {
+        if (tile.inputCount != 1 || tile.outputCount != 1) return "relayout";
+        const TileOutput& output = tile.outputs[0];
+        if (!job.transposed) {
+          if (!carries(0, 1, tile.elements) || output.file < 0) return "relayout bytes";
+          break;
+        }
+        const int64_t columns = std::min(tile.channels * columnElements(job), job.n - tile.firstChannel * columnElements(job));
+        if (columns < 1 || tile.elements < 1 || !carries(0, tile.elements, tile.channels * columnBytes(job))) {
+          return "relayout input";
+        }
+        const int64_t share = packedBytes(job, tile.elements);
+        if (static_cast<double>(columns) * static_cast<double>(share) > 4e15) return "extent";
+        const int64_t reach = columns * share;
+        if (output.file >= 0 || !inSlot(output.file, output.offset, reach)) return "slot";
         break;
       }
       default:

@@ -10,10 +10,23 @@
 
 namespace lathe {
 
-enum class KernelId : uint32_t { kCopy = 0, kQuantize = 1, kTieGate = 2, kCompare = 3 };
+enum class KernelId : uint32_t {
+  kCopy = 0,
+  kQuantize = 1,
+  kTieGate = 2,
+  kCompare = 3,
+  kCast = 4,
+  kMeasureCast = 5,
+  kRelayout = 6,
+};
+
+// Folds write nothing; they leave numbers.
+inline bool isFold(KernelId kernel) {
+  return kernel == KernelId::kTieGate || kernel == KernelId::kCompare || kernel == KernelId::kMeasureCast;
+}
 
 // Numbers per job in the encoded program, in the order of the fields of Job.
-constexpr size_t kJobFields = 13;
+constexpr size_t kJobFields = 15;
 struct Job {
   KernelId kernel;
   FloatType type;
@@ -28,6 +41,8 @@ struct Job {
   uint32_t elementBytes;
   bool transposed;
   QuantizeMethod method;
+  FloatType target;  // what a cast makes
+  bool adjust;       // a cast saturates, a relayout turns top bits over
 };
 
 // Null, or which field a kernel could not work with.
@@ -39,6 +54,11 @@ struct ChannelStrides {
 };
 int64_t elementSize(FloatType type);
 ChannelStrides channelStrides(const Job& job, int64_t elements);
+
+// Columns of a relayout, as tiles count them: the elements of one byte, or one wider element.
+inline int64_t columnElements(const Job& job) { return job.bits < 8 ? 8 / job.bits : 1; }
+inline int64_t columnBytes(const Job& job) { return job.bits < 8 ? 1 : job.bits / 8; }
+inline int64_t packedBytes(const Job& job, int64_t elements) { return (elements * job.bits + 7) / 8; }
 
 // `file` >= 0 is an entry of the program's files; below 0 it is the shared slot -1 - file.
 struct TileInput {

@@ -57,6 +57,7 @@ const byCode = new Map(DTYPES.map((type) => [type.code, type]));
 export const DType = {
   FLOAT: 1,
   UINT8: 2,
+  INT8: 3,
   INT32: 6,
   INT64: 7,
   STRING: 8,
@@ -64,6 +65,10 @@ export const DType = {
   FLOAT16: 10,
   DOUBLE: 11,
   BFLOAT16: 16,
+  UINT4: 21,
+  INT4: 22,
+  UINT2: 25,
+  INT2: 26,
 } as const;
 
 /** Facts about `code`, or undefined for a type newer than this table. */

@@ -184,7 +184,7 @@ interface Loaded {
 }
 
 // kBorderVersion in native/addon.cc.
-const BORDER_VERSION = 3;
+const BORDER_VERSION = 4;
 
 let loaded: Loaded | undefined;
 

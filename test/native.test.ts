@@ -219,10 +219,20 @@ if (addon) {
       expect(() => run(63)).toThrow('buffer lengths');
     });
 
+    // Fields of struct Job in native/program.h.
+    const JOB_FIELDS = 15;
+
+    /** A job with these fields, by their places. */
+    function job(fields: Readonly<Record<number, number>>): Partial<NativeProgram> {
+      const jobs = new Float64Array(JOB_FIELDS);
+      for (const [index, value] of Object.entries(fields)) jobs[Number(index)] = value;
+      return { jobs };
+    }
+
     /** One tile that copies four bytes; `change` breaks it. */
     function program(change: Partial<NativeProgram>): NativeProgram {
       return {
-        jobs: new Float64Array(13),
+        jobs: new Float64Array(JOB_FIELDS),
         tiles: Float64Array.of(0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 4, 1, 4, 0, 0),
         starts: Uint32Array.of(0),
         inputs: Int32Array.of(directoryFd),
@@ -256,7 +266,13 @@ if (addon) {
       ['scratch', () => ({ scratchBytes: 3 })],
       ['start', () => ({ starts: Uint32Array.of(9) })],
       ['length', () => ({ tiles: program({}).tiles.subarray(0, 14) })],
-      ['job kernel', () => ({ jobs: new Float64Array(13).fill(4, 0, 1) })],
+      ['job kernel', () => job({ 0: 99 })],
+      ['job type', () => job({ 0: 4, 1: 1, 13: 3 })],
+      ['cast input', () => ({ ...job({ 0: 4, 1: 1, 13: 10 }), scratchBytes: 128 })],
+      ['cast', () => job({ 0: 5, 1: 1, 13: 10 })],
+      ['job element', () => job({ 0: 6, 2: 3 })],
+      ['relayout bytes', () => job({ 0: 6, 2: 4 })],
+      ['relayout input', () => job({ 0: 6, 2: 4, 11: 1 })],
       ['jobs', () => ({ jobs: new Float64Array(11) })],
       ['threads', () => ({ threads: 0 })],
       ['isa', () => ({ isa: 'mmx' })],

@@ -54,6 +54,22 @@ struct QuantizeOutput {
 // Outputs are unspecified after such an element.
 using ElementIndex = int64_t;
 
+// Rounding floating-point elements to another type, to nearest, ties to even; subnormals are kept. NaN becomes the
+// quiet NaN without sign and payload of the target, infinity stays.
+struct CastParams {
+  FloatType from;
+  FloatType to;   // another type
+  bool saturate;  // finite elements beyond the target's range become its largest number, not infinity
+};
+
+// What a cast takes from elements that are neither NaN nor infinite.
+struct CastLoss {
+  int64_t overflowed;  // beyond the target's range
+  int64_t zeroed;      // not zero before
+  int64_t subnormal;
+  uint32_t peak;       // largest magnitude, as the bits of a binary32
+};
+
 // One entry per instruction set.
 struct KernelTable {
   const char* name;  // "plain", "avx2", "avx512"
@@ -74,6 +90,11 @@ struct KernelTable {
                                     const QuantizeOutput& out);
   ElementIndex (*quantizeOliveColumns)(const QuantizeParams& params, const uint8_t* src, int64_t rowStride,
                                        int64_t rows, int64_t columns, const QuantizeOutput& out);
+
+  // Casts `count` elements. Neither pointer need be aligned.
+  void (*castFloats)(const CastParams& params, const uint8_t* src, int64_t count, uint8_t* out);
+  // Adds what that would take from them to `loss`.
+  void (*measureCast)(const CastParams& params, const uint8_t* src, int64_t count, CastLoss* loss);
 };
 
 // By the kernels of a table that the method calls for.
@@ -119,5 +140,18 @@ struct CompareResult {
 void compareBits(uint32_t elementBytes, const uint8_t* a, int64_t aRowStride, int64_t aColumnStride, const uint8_t* b,
                  int64_t bRowStride, int64_t bColumnStride, int64_t rows, int64_t columns, int64_t firstRow,
                  CompareResult* result);
+
+// Packed elements of `bits` (2, 4, 8, 16, 32), low bits first, in another layout: transposed, or with their top bits
+// turned over, which makes signed codes of unsigned ones and back.
+struct RelayoutParams {
+  uint32_t bits;
+  bool flip;
+};
+// Copies `byteLength` bytes of whole elements.
+void relayoutFlat(const RelayoutParams& params, const uint8_t* src, int64_t byteLength, uint8_t* out);
+// `src`: `rows` rows of `columns` elements, `rowStride` bytes apart. Column c goes to out + c * columnStride, in whole
+// bytes; what its last byte has left over becomes 2^(bits-1).
+void relayoutTransposed(const RelayoutParams& params, const uint8_t* src, int64_t rowStride, int64_t rows,
+                        int64_t columns, uint8_t* out, int64_t columnStride);
 
 }  // namespace lathe

@@ -12,6 +12,7 @@
 
 #include "simd-avx2.h"
 
+#include "cast.inc.h"
 #include "quantize-columns.inc.h"
 #include "quantize-rows.inc.h"
 
@@ -20,7 +21,7 @@
 namespace lathe {
 
 const KernelTable kAvx2Kernels = {"avx2", quantizeRows, quantizeColumns, quantizeOliveRows,
-                                      quantizeOliveColumns};
+                                   quantizeOliveColumns, castFloats, measureCast};
 
 }  // namespace lathe
 

@@ -18,6 +18,7 @@
 
 #include "simd-avx512.h"
 
+#include "cast.inc.h"
 #include "quantize-columns.inc.h"
 #include "quantize-rows.inc.h"
 
@@ -26,7 +27,7 @@
 namespace lathe {
 
 const KernelTable kAvx512Kernels = {"avx512", quantizeRows, quantizeColumns, quantizeOliveRows,
-                                      quantizeOliveColumns};
+                                   quantizeOliveColumns, castFloats, measureCast};
 
 }  // namespace lathe
 

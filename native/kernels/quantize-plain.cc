@@ -2,6 +2,7 @@
 #include "kernel-tables.h"
 #include "simd-plain.h"
 
+#include "cast.inc.h"
 #include "quantize-columns.inc.h"
 #include "quantize-rows.inc.h"
 
@@ -10,6 +11,6 @@
 namespace lathe {
 
 const KernelTable kPlainKernels = {"plain", quantizeRows, quantizeColumns, quantizeOliveRows,
-                                      quantizeOliveColumns};
+                                   quantizeOliveColumns, castFloats, measureCast};
 
 }  // namespace lathe

@@ -46,7 +46,8 @@ function none(reason: string, isProduct = false): NotLinear {
   return { kind: 'none', reason, isProduct };
 }
 
-function gemmObstacle(node: Node): string | undefined {
+/** Why a Gemm is no plain product and sum; undefined when it is one. */
+export function gemmObstacle(node: Node): string | undefined {
   const alpha = floatAttribute(node, 'alpha', 1);
   const beta = floatAttribute(node, 'beta', 1);
   if (alpha !== 1) return `Gemm with alpha ${alpha}`;

@@ -5,12 +5,14 @@ import type { Tensor } from '../model/tensor.ts';
 import type { FileRange, SourceFile, TensorData } from '../model/tensor-data.ts';
 import { describeLinear } from './linear.ts';
 import { quantizedGather } from './quantized-table.ts';
+import { constantTensor } from './weight.ts';
 
 const FLOAT_TYPES = new Set([1, 10, 11, 16, 17, 18, 19, 20, 23, 24, 27, 28]);
 
 /**
- * Counts the elements of distinct float tensors of two and more dimensions and of the tables of MatMulNBits and
- * GatherBlockQuantized. Bytes that two tensors share count once; scales are part of their table, not weights.
+ * Counts the elements of distinct float tensors of two and more dimensions and of the tables of MatMulNBits,
+ * GatherBlockQuantized and DequantizeLinear. Bytes that two tensors share count once; scales are part of their table,
+ * not weights.
  */
 export class WeightCount {
   /** Derivations, and data that is no range. */
@@ -32,6 +34,13 @@ export class WeightCount {
       if (found?.kind !== 'table') continue;
       this.#notWeights.add(found.scales.tensor);
       this.#add(found.codes.tensor, found.n * found.k);
+    }
+    for (const node of model.nodesOf('DequantizeLinear')) {
+      const codes = constantTensor(model, node.inputs[0]);
+      const scales = constantTensor(model, node.inputs[1]);
+      if (!node.is('DequantizeLinear') || codes === undefined || codes.dims.length < 2) continue;
+      if (scales !== undefined) this.#notWeights.add(scales);
+      this.#add(codes, codes.elementCount);
     }
   }
 

@@ -55,7 +55,7 @@ export function replaceableDefault(value: Value | undefined): Value | undefined 
 const LONGEST_PATH = 8;
 
 /** Whether a Transpose exchanges the last two dimensions of `rank` and leaves the others. */
-function isPlainTranspose(node: Node, rank: number): boolean {
+export function isPlainTranspose(node: Node, rank: number): boolean {
   const perm = intsAttribute(node, 'perm');
   if (perm === undefined) return rank === 2;
   if (rank < 2 || perm.length !== rank) return false;

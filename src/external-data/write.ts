@@ -23,23 +23,17 @@ export interface StreamOptions {
   readonly onProgress?: ((bytesDone: number, bytesTotal: number) => void) | undefined;
 }
 
-/** A tensor and the derivation that makes it, by the job that runs it. */
-interface JobName {
-  readonly tensor: string;
-  readonly n: number;
-}
-
 /**
- * Adds the copies of a plan to a program, but for what the files share already, and one quantizer for each derivation.
- * Writes what is in memory. Returns what the jobs are called.
+ * Adds the copies of a plan to a program, but for what the files share already, and one job for each derivation.
+ * Writes what is in memory. Returns the tensors that jobs can fail at.
  */
 function addWrites(
   builder: ProgramBuilder,
   allWrites: () => Iterable<PlannedWrite>,
   small: SmallWrites,
   { files, shared }: PlannedFiles,
-): Map<number, JobName> {
-  const names = new Map<number, JobName>();
+): Map<number, string> {
+  const names = new Map<number, string>();
   const places = new Map<Derivation, (OutputPlace | undefined)[]>();
   const placeOf = ({ file, byteOffset }: PlannedWrite): OutputPlace => {
     const target = files.get(file);
@@ -75,30 +69,50 @@ function addWrites(
     const outputs = places.get(derivation);
     if (outputs === undefined) continue;
     places.delete(derivation);
-    const place = (role: string) => outputs[derivation.outputs.findIndex((o) => o.role === role)];
-    const codes = place('codes');
-    const scales = place('scales');
-    const zeroPoints = place('zeroPoints');
-    if (codes === undefined || scales === undefined) {
-      throw new Error(`the plan makes only part of "${write.tensor}"`);
-    }
-    const { parameters, sources } = derivation;
-    const job = builder.addQuantize(parameters, sources[0], {
-      codes,
-      scales,
-      ...(zeroPoints === undefined ? {} : { zeroPoints }),
-    });
-    names.set(job, { tensor: write.tensor, n: parameters.n });
+    const job = addDerivation(builder, derivation, outputs, write.tensor);
+    if (job !== undefined) names.set(job, write.tensor);
   }
   small.flush();
   return names;
 }
 
+/** Adds the job of a derivation; gives its index where an element can make it fail. */
+function addDerivation(
+  builder: ProgramBuilder,
+  derivation: Derivation,
+  outputs: readonly (OutputPlace | undefined)[],
+  tensor: string,
+): number | undefined {
+  const [source] = derivation.sources;
+  const place = (role: string) => outputs[derivation.outputs.findIndex((o) => o.role === role)];
+  const needed = (role: string) => {
+    const found = place(role);
+    if (found === undefined) throw new Error(`the plan makes only part of "${tensor}"`);
+    return found;
+  };
+  switch (derivation.kernel) {
+    case 'quantize': {
+      const zeroPoints = place('zeroPoints');
+      return builder.addQuantize(derivation.parameters, source, {
+        codes: needed('codes'),
+        scales: needed('scales'),
+        ...(zeroPoints === undefined ? {} : { zeroPoints }),
+      });
+    }
+    case 'cast':
+      builder.addCast(derivation.parameters, source, needed('data'));
+      return undefined;
+    case 'relayout':
+      builder.addRelayout(derivation.parameters, source, needed('data'));
+      return undefined;
+  }
+}
+
 function nonFiniteError(
   hit: NonNullable<ProgramResult['nonFinite']>,
-  names: ReadonlyMap<number, JobName>,
+  names: ReadonlyMap<number, string>,
 ): PreconditionError {
-  const tensor = names.get(hit.job)?.tensor ?? 'a weight';
+  const tensor = names.get(hit.job) ?? 'a weight';
   return new PreconditionError(
     'ERR_NON_FINITE',
     `the source of "${tensor}" has a NaN, an infinity or a number beyond 2^127 at channel ${hit.channel}, element ${hit.element}`,

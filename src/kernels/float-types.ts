@@ -103,7 +103,8 @@ export function floatElements(type: FloatTypeCode, bytes: Uint8Array): Float32Ar
       `${bytes.byteLength} bytes are not a whole number of ${elementBytes}-byte elements`,
     );
   }
-  const aligned = bytes.byteOffset % elementBytes === 0 ? bytes : bytes.slice();
+  // Not `slice`: that of a Buffer shares its bytes.
+  const aligned = bytes.byteOffset % elementBytes === 0 ? bytes : new Uint8Array(bytes);
   const count = bytes.byteLength / elementBytes;
   return type === 1
     ? new Float32Array(aligned.buffer, aligned.byteOffset, count)

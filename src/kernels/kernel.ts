@@ -162,3 +162,52 @@ function checkOliveParameters(
     refuse(`symmetric of ${method}`, symmetric, 'false');
   }
 }
+
+/**
+ * Parameters of `cast`. Elements are rounded to nearest, ties to even; subnormals are kept. NaN becomes the quiet NaN
+ * without sign and payload of the target (0x7e00, 0x7fc0, 0x7fc00000), infinity stays.
+ */
+export interface CastParameters {
+  readonly from: FloatTypeCode;
+  readonly to: FloatTypeCode;
+  /** Finite elements beyond the target's range become its largest number, not infinity. */
+  readonly saturate: boolean;
+  /** Elements. */
+  readonly count: number;
+}
+
+/** The one output of `cast`. Throws a FormatError when its size goes beyond 2^53-1. */
+export function castOutputs({ to, count }: CastParameters): OutputSpec[] {
+  return [output('data', to, [count])];
+}
+
+/**
+ * Parameters of `relayout`: a matrix of packed elements, each row in whole bytes, low bits first. What a row's last
+ * byte has left over is not read, and written as 2^(bits-1): the zero point that means nothing.
+ */
+export interface RelayoutParameters {
+  readonly bits: 2 | 4 | 8 | 16 | 32;
+  /** Of the source. */
+  readonly rows: number;
+  readonly columns: number;
+  readonly transposed: boolean;
+  /** Turns the top bit of each element over: unsigned codes become signed ones less 2^(bits-1), and back. */
+  readonly flip: boolean;
+}
+
+/** Bytes of `count` elements side by side. */
+export function packedByteLength(bits: RelayoutParameters['bits'], count: number): number {
+  return ceilDiv(count * bits, 8);
+}
+
+/** Bytes of the source of `relayout`. Throws a FormatError when they go beyond 2^53-1. */
+export function relayoutSourceLength({ bits, rows, columns }: RelayoutParameters): number {
+  return multiplySizes(rows, packedByteLength(bits, columns), 'the byte length of a matrix');
+}
+
+/** The one output of `relayout`: rows of whole bytes. Throws a FormatError when its size goes beyond 2^53-1. */
+export function relayoutOutputs(parameters: RelayoutParameters): OutputSpec[] {
+  const { bits, rows, columns, transposed } = parameters;
+  const [count, length] = transposed ? [columns, rows] : [rows, columns];
+  return [output('data', DType.UINT8, [count, packedByteLength(bits, length)])];
+}

@@ -1,6 +1,11 @@
 /** Where a tensor's bytes are. The graph holds these descriptions and never the bytes of a weight. Pure. */
 
-import type { OutputSpec, QuantizeParameters } from '../kernels/kernel.ts';
+import type {
+  CastParameters,
+  OutputSpec,
+  QuantizeParameters,
+  RelayoutParameters,
+} from '../kernels/kernel.ts';
 
 /**
  * A file that tensor bytes are read from, open for as long as the model is. Two SourceFile objects never describe
@@ -38,9 +43,11 @@ export interface ProtoData {
 }
 
 /** A recipe for bytes: what a kernel makes of file ranges when the model is written. Interned: see `derive`. */
-export type Derivation = {
-  readonly kernel: 'quantize';
-  readonly parameters: QuantizeParameters;
+export type Derivation = (
+  | { readonly kernel: 'quantize'; readonly parameters: QuantizeParameters }
+  | { readonly kernel: 'cast'; readonly parameters: CastParameters }
+  | { readonly kernel: 'relayout'; readonly parameters: RelayoutParameters }
+) & {
   readonly sources: readonly [FileRange];
   readonly outputs: readonly OutputSpec[];
 };

@@ -2,6 +2,7 @@
 
 import { KIB } from '../bytes.ts';
 import type { StreamOptions } from '../external-data/write.ts';
+import type { CastLoss } from '../kernels/cast.ts';
 import { floatByteLength } from '../kernels/float-types.ts';
 import type { FileRange } from '../model/tensor-data.ts';
 import { fileReader } from '../proto/file-reader.ts';
@@ -9,6 +10,7 @@ import { type ProgramResult, runProgram } from '../stream/executor.ts';
 import { ProgramBuilder } from '../stream/program-builder.ts';
 import type {
   ByteSource,
+  CastQuestion,
   Comparison,
   EncodingCheck,
   FloatTable,
@@ -95,6 +97,19 @@ export class StreamingGates implements Gates {
       countBytes: (bytes) => {
         this.#bytesRead += bytes;
       },
+    });
+  }
+
+  async measureCasts(casts: readonly CastQuestion[]): Promise<CastLoss[]> {
+    if (casts.length === 0) return [];
+    const builder = new ProgramBuilder(this.#options);
+    const jobs = casts.map(({ range, ...parameters }) => builder.addMeasureCast(parameters, range));
+    const { folds } = await this.#run(builder);
+    return jobs.map((job) => {
+      const fold = folds.get(job);
+      if (fold?.kernel !== 'measure-cast') throw new Error('a cast without a measure');
+      const { overflowed, zeroed, subnormal, peak } = fold;
+      return { overflowed, zeroed, subnormal, peak };
     });
   }
 

@@ -1,5 +1,6 @@
 /** Combines what the tiles of a fold found. The result does not depend on how the work was cut. Pure. */
 
+import type { CastLoss } from '../kernels/cast.ts';
 import type { Program } from './program.ts';
 import { FOLD_FIELDS } from './tile-run.ts';
 
@@ -23,7 +24,12 @@ export interface CompareFold {
   readonly firstIndex: number | undefined;
 }
 
-export type FoldResult = TieGateFold | CompareFold;
+/** What a cast would take from all elements. */
+export interface CastFold extends CastLoss {
+  readonly kernel: 'measure-cast';
+}
+
+export type FoldResult = TieGateFold | CompareFold | CastFold;
 
 /** Results of all fold jobs, by job index. `folds` holds FOLD_FIELDS numbers per tile. */
 export function combineFolds(program: Program, folds: Float64Array): Map<number, FoldResult> {
@@ -41,6 +47,9 @@ export function combineFolds(program: Program, folds: Float64Array): Map<number,
     } else if (job.kernel === 'compare') {
       const { kernel } = job;
       results.set(index, { kernel, compared: 0, different: 0, firstIndex: undefined });
+    } else if (job.kernel === 'measure-cast') {
+      const { kernel } = job;
+      results.set(index, { kernel, overflowed: 0, zeroed: 0, subnormal: 0, peak: 0 });
     }
   });
   if (results.size === 0) return results;
@@ -52,9 +61,21 @@ export function combineFolds(program: Program, folds: Float64Array): Map<number,
       tile * FOLD_FIELDS,
       (tile + 1) * FOLD_FIELDS,
     );
-    results.set(job, so.kernel === 'tie-gate' ? addGate(so, a, b, c, d) : addCompare(so, a, b, c));
+    results.set(job, addTile(so, a, b, c, d));
   }
   return results;
+}
+
+function addTile(so: FoldResult, a: number, b: number, c: number, d: number): FoldResult {
+  if (so.kernel === 'tie-gate') return addGate(so, a, b, c, d);
+  if (so.kernel === 'compare') return addCompare(so, a, b, c);
+  return {
+    kernel: so.kernel,
+    overflowed: so.overflowed + a,
+    zeroed: so.zeroed + b,
+    subnormal: so.subnormal + c,
+    peak: Math.max(so.peak, d),
+  };
 }
 
 function addGate(

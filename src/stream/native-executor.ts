@@ -17,7 +17,15 @@ export interface RunControl {
   readonly onBytes: ((bytesRead: number) => void) | undefined;
 }
 
-const KERNEL_IDS = { copy: 0, quantize: 1, 'tie-gate': 2, compare: 3 } as const;
+const KERNEL_IDS = {
+  copy: 0,
+  quantize: 1,
+  'tie-gate': 2,
+  compare: 3,
+  cast: 4,
+  'measure-cast': 5,
+  relayout: 6,
+} as const;
 
 /** QuantizeMethod of native/kernels/kernels.h. */
 const METHOD_IDS = {
@@ -32,7 +40,7 @@ const METHOD_IDS = {
 } as const;
 
 // The fields of struct Job in native/program.h, in their order.
-const JOB_FIELDS = 13;
+const JOB_FIELDS = 15;
 
 function jobFields(job: Job): number[] {
   const kernel = KERNEL_IDS[job.kernel];
@@ -53,10 +61,23 @@ function jobFields(job: Job): number[] {
       const { rows, columns, elementBytes, transposed } = job;
       return [kernel, 0, 0, 0, 0, 0, columns, rows, 0, 0, elementBytes, Number(transposed)];
     }
+    case 'cast': {
+      const { from, to, saturate } = job.parameters;
+      return [kernel, from, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, to, Number(saturate)];
+    }
+    case 'measure-cast': {
+      const { from, to } = job.parameters;
+      return [kernel, from, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, to];
+    }
+    case 'relayout': {
+      const { bits, rows, columns, transposed, flip } = job.parameters;
+      const shape = [0, 0, columns, rows, 0, 0, 0, Number(transposed)];
+      return [kernel, 0, bits, 0, ...shape, 0, 0, Number(flip)];
+    }
   }
 }
 
-/** Jobs as the addon reads them: thirteen numbers each. */
+/** Jobs as the addon reads them: fifteen numbers each. */
 export function encodeJobs(jobs: readonly Job[]): Float64Array {
   const words = new Float64Array(jobs.length * JOB_FIELDS);
   jobs.forEach((job, index) => {

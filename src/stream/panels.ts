@@ -34,6 +34,8 @@ export interface PanelWork {
   readonly unit: number;
   /** Bytes of one whole channel in the slot. */
   readonly slotBytesPerChannel: number;
+  /** A panel has at least this many columns where the budget allows; 1 when left out. */
+  readonly leastChannels?: number;
   /** Working memory, in bytes, that a strip needs per channel besides the strip itself. */
   readonly extraBytesPerChannel: (rows: number) => number;
 }
@@ -84,9 +86,10 @@ export function cutPanels(work: PanelWork, budget: Budget, what: string): PanelC
   let rows = Math.min(alignUp(STRIP_ROWS, unit), tallest);
   if (mostInScratch(work, rows, budget.scratchBytes) < PAGE / elementBytes) rows = unit;
   const fitting = mostInScratch(work, rows, budget.scratchBytes);
+  const least = Math.min(n, work.leastChannels ?? 1);
   const slotBytes = Math.min(
     budget.slotBytes,
-    Math.max(SLOT_BYTES, slotBytesPerChannel + SLOT_SLACK),
+    Math.max(SLOT_BYTES, least * slotBytesPerChannel + SLOT_SLACK),
   );
   const inSlot = Math.floor((slotBytes - SLOT_SLACK) / slotBytesPerChannel);
   if (fitting < 1 || inSlot < 1) {

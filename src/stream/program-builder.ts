@@ -2,8 +2,14 @@
 
 import { MIB } from '../bytes.ts';
 import { floatByteLength } from '../kernels/float-types.ts';
-import type { QuantizeParameters } from '../kernels/kernel.ts';
+import {
+  type CastParameters,
+  type QuantizeParameters,
+  type RelayoutParameters,
+  relayoutSourceLength,
+} from '../kernels/kernel.ts';
 import type { FileRange } from '../model/tensor-data.ts';
+import { layCast } from './cast-tiles.ts';
 import { blockFormat, channelBytes } from './channel-bytes.ts';
 import {
   layCompareColumns,
@@ -15,6 +21,8 @@ import {
 import type { CompareJob, OutputPlace, Program, QuantizeJob, TieGateJob } from './program.ts';
 import { COPY_PIECE, ProgramLayout } from './program-layout.ts';
 import { layQuantizeColumns, layQuantizeRows, type QuantizePlaces } from './quantize-tiles.ts';
+
+import { layRelayoutFlat, layRelayoutTransposed } from './relayout-tiles.ts';
 
 export type { TieGateRanges } from './fold-tiles.ts';
 export type { QuantizePlaces } from './quantize-tiles.ts';
@@ -66,6 +74,38 @@ export class ProgramBuilder {
     if (layout === 'rows') layQuantizeRows(this.#layout, index, job, source, places);
     else layQuantizeColumns(this.#layout, index, this.#copy(), job, source, places);
     return index;
+  }
+
+  /** Rounds the elements of a tensor to another type. */
+  addCast(parameters: CastParameters, source: FileRange, place: OutputPlace): void {
+    const { from, count } = parameters;
+    expectLength(source, count * floatByteLength(from), 'weight');
+    const index = this.#layout.addJob({ kernel: 'cast', parameters });
+    layCast(this.#layout, index, parameters, source, place);
+  }
+
+  /** Measures what a cast would take; gives the index of its job in ProgramResult.folds. */
+  addMeasureCast(parameters: Omit<CastParameters, 'saturate'>, source: FileRange): number {
+    const { from, count } = parameters;
+    expectLength(source, count * floatByteLength(from), 'weight');
+    const index = this.#layout.addJob({ kernel: 'measure-cast', parameters });
+    layCast(this.#layout, index, parameters, source);
+    return index;
+  }
+
+  /** Writes packed elements in another layout. */
+  addRelayout(wanted: RelayoutParameters, source: FileRange, place: OutputPlace): void {
+    const { rows, columns, bits } = wanted;
+    expectLength(source, relayoutSourceLength(wanted), 'matrix');
+    // One row or column of wide elements is its own transpose.
+    const transposed = wanted.transposed && !(bits >= 8 && (rows === 1 || columns === 1));
+    const parameters = { ...wanted, transposed };
+    const index = this.#layout.addJob({ kernel: 'relayout', parameters });
+    if (transposed) {
+      layRelayoutTransposed(this.#layout, index, this.#copy(), parameters, source, place);
+    } else {
+      layRelayoutFlat(this.#layout, index, parameters, source, place);
+    }
   }
 
   /** Checks a quantized table against a float one; gives the index of its job in ProgramResult.folds. */

@@ -1,5 +1,6 @@
 /** The program under construction: files, tiles and what they need. Pure; ProgramBuilder is its face. */
 
+import { floatByteLength } from '../kernels/float-types.ts';
 import type { FileRange, SourceFile } from '../model/tensor-data.ts';
 import { type Budget, divideBudget } from './budget.ts';
 import { alignLine, blockFormat, channelBytes, paddedStride } from './channel-bytes.ts';
@@ -40,6 +41,11 @@ export function scratchNeeded(job: Job, tile: UnorderedTile): number {
   if (job.kernel === 'quantize' && job.parameters.layout === 'rows') {
     const { codes, scales, zeroPoints } = channelBytes(blockFormat(job), tile.elements);
     for (const part of [codes, scales, zeroPoints]) bytes += alignLine(tile.channels * part);
+  }
+  if (job.kernel === 'cast') {
+    bytes += alignLine(tile.elements * floatByteLength(job.parameters.to));
+  } else if (job.kernel === 'relayout' && !job.parameters.transposed) {
+    bytes += alignLine(tile.elements);
   }
   return bytes;
 }

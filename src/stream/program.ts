@@ -4,7 +4,12 @@
  * and give the same bytes. Pure data; made by ProgramBuilder.
  */
 
-import type { FloatTypeCode, QuantizeParameters } from '../kernels/kernel.ts';
+import type {
+  CastParameters,
+  FloatTypeCode,
+  QuantizeParameters,
+  RelayoutParameters,
+} from '../kernels/kernel.ts';
 import type { SourceFile } from '../model/tensor-data.ts';
 import type { TileList } from './tile-list.ts';
 
@@ -42,7 +47,37 @@ export interface CompareJob {
   readonly transposed: boolean;
 }
 
-export type Job = CopyJob | QuantizeJob | TieGateJob | CompareJob;
+/** Round floating-point elements to another type. */
+export interface CastJob {
+  readonly kernel: 'cast';
+  readonly parameters: CastParameters;
+}
+
+/** Fold: what would such a cast take? */
+export interface MeasureCastJob {
+  readonly kernel: 'measure-cast';
+  readonly parameters: Omit<CastParameters, 'saturate'>;
+}
+
+/** Write packed elements in another layout. */
+export interface RelayoutJob {
+  readonly kernel: 'relayout';
+  readonly parameters: RelayoutParameters;
+}
+
+export type Job =
+  | CopyJob
+  | QuantizeJob
+  | TieGateJob
+  | CompareJob
+  | CastJob
+  | MeasureCastJob
+  | RelayoutJob;
+
+/** True for jobs that write nothing and leave numbers. */
+export function isFold({ kernel }: Job): boolean {
+  return kernel === 'tie-gate' || kernel === 'compare' || kernel === 'measure-cast';
+}
 
 /**
  * Bytes to read: `segments` runs of `segmentByteLength`, `strideBytes` apart, from entry `file` of the program's
@@ -73,6 +108,10 @@ export interface TileOutput {
  * - tie-gate: float table, codes, scales, zero points if any; no output.
  * - compare: a, b; no output. Transposed: channels are columns of `a`, elements its rows. Otherwise one channel,
  *   elements counted over the flat tensor.
+ * - cast, measure-cast: one contiguous run of one channel, elements counted over the flat tensor; one output file, none.
+ * - relayout: transposed, a strip whose channels are columns of bytes (or of one wider element) and whose elements are
+ *   rows; its output is a run in a slot, the columns as rows. Otherwise one contiguous
+ *   run to a file, its elements bytes.
  */
 export interface Tile {
   /** Index in the program's jobs. */

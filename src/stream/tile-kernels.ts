@@ -1,21 +1,28 @@
 /** One tile through a TypeScript kernel; the twin of class Worker in native/jobs.cc. */
 
 import type { QuantizeTarget } from '../kernels/block-quantizer.ts';
+import { castFloats, measureCast } from '../kernels/cast.ts';
 import { type CompareResult, compareBits } from '../kernels/compare.ts';
 import { floatByteLength } from '../kernels/float-types.ts';
+import { packedByteLength } from '../kernels/kernel.ts';
 import { quantizeColumns, quantizeRows } from '../kernels/quantize.ts';
+import { relayoutFlat, relayoutTransposed } from '../kernels/relayout.ts';
 import { tieGate } from '../kernels/tie-gate.ts';
 import { blockFormat, channelBytes, paddedStride } from './channel-bytes.ts';
 import type {
+  CastJob,
   CompareJob,
   Job,
+  MeasureCastJob,
   QuantizeJob,
+  RelayoutJob,
   TieGateJob,
   Tile,
   TileInput,
   TileOutput,
 } from './program.ts';
 import { COPY_PIECE } from './program-layout.ts';
+import { columnElements } from './relayout-tiles.ts';
 
 /** Memory and files, as a tile sees them. Reads and writes throw a TileFailure. */
 export interface TileIo {
@@ -53,6 +60,12 @@ export function runTileKernel(job: Job, tile: Tile, io: TileIo): TileOutcome {
       return foldTieGate(job, tile, io);
     case 'compare':
       return foldCompare(job, tile, io);
+    case 'cast':
+      return cast(job, tile, io);
+    case 'measure-cast':
+      return foldMeasureCast(job, tile, io);
+    case 'relayout':
+      return relayout(job, tile, io);
   }
 }
 
@@ -187,6 +200,42 @@ function quantizeColumnTile(job: QuantizeJob, tile: Tile, io: TileIo): TileOutco
   };
 }
 
+function cast({ parameters }: CastJob, tile: Tile, io: TileIo): TileOutcome {
+  const { bytes } = fetch(io, tile.inputs[0]);
+  const made = io.take(tile.elements * floatByteLength(parameters.to));
+  castFloats(parameters, bytes, made);
+  return writeOut(tile, io, made);
+}
+
+function relayout({ parameters }: RelayoutJob, tile: Tile, io: TileIo): TileOutcome {
+  const { bytes, strideBytes } = fetch(io, tile.inputs[0]);
+  if (!parameters.transposed) {
+    const made = io.take(tile.elements);
+    relayoutFlat(parameters, bytes, made);
+    return writeOut(tile, io, made);
+  }
+  const { bits, columns } = parameters;
+  const [output] = tile.outputs;
+  if (output === undefined) throw new RangeError('a relayout without output');
+  const before = tile.firstChannel * columnElements(bits);
+  relayoutTransposed(parameters, {
+    source: bytes,
+    rowStride: strideBytes,
+    rows: tile.elements,
+    columns: Math.min(tile.channels * columnElements(bits), columns - before),
+    target: io.slot(output),
+    columnStride: packedByteLength(bits, tile.elements),
+  });
+  return DONE;
+}
+
+function writeOut(tile: Tile, io: TileIo, made: Uint8Array): TileOutcome {
+  const [output] = tile.outputs;
+  if (output === undefined) throw new RangeError('a tile lacks an output');
+  io.write(output, made);
+  return DONE;
+}
+
 /** Codes, scales or zero points as if each channel had only the tile's elements. */
 function fetchCompact(io: TileIo, input: TileInput): Uint8Array {
   const { bytes, strideBytes } = fetch(io, input);
@@ -224,6 +273,12 @@ function foldTieGate(job: TieGateJob, tile: Tile, io: TileIo): TileOutcome {
   const channel = tile.firstChannel + Math.floor(worst / elements);
   const worstIndex = worst < 0 ? -1 : channel * job.k + tile.firstElement + (worst % elements);
   return { hit: -1, fold: [compared, rejected, worstSteps, worstIndex] };
+}
+
+function foldMeasureCast({ parameters }: MeasureCastJob, tile: Tile, io: TileIo): TileOutcome {
+  const { bytes } = fetch(io, tile.inputs[0]);
+  const { overflowed, zeroed, subnormal, peak } = measureCast(parameters, bytes);
+  return { hit: -1, fold: [overflowed, zeroed, subnormal, peak] };
 }
 
 function foldCompare(job: CompareJob, tile: Tile, io: TileIo): TileOutcome {

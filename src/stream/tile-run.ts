@@ -1,6 +1,6 @@
 /** What both executors leave behind, before TypeScript words it. */
 
-/** Numbers a fold leaves per tile. Tie gate: compared, rejected, worstSteps, worstIndex. Compare: compared, different, firstIndex, 0. */
+/** Numbers a fold leaves per tile. Tie gate: compared, rejected, worstSteps, worstIndex. Compare: compared, different, firstIndex, 0. Cast: overflowed, zeroed, subnormal, peak. */
 export const FOLD_FIELDS = 4;
 
 /** Outcome of a run that met no input or output error. */

@@ -3,7 +3,7 @@
 import { readSync, writeSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { hasErrno } from '../errors.ts';
-import type { Program, TileInput, TileOutput } from './program.ts';
+import { isFold, type Program, type TileInput, type TileOutput } from './program.ts';
 import { COPY_PIECE } from './program-layout.ts';
 import { runTileKernel, type TileIo } from './tile-kernels.ts';
 import { FOLD_FIELDS, type TileFailure, type TileRun } from './tile-run.ts';
@@ -20,7 +20,7 @@ export async function runInTypeScript(program: Program, control: SerialControl):
   const { signal, onBytes } = control;
   const machine = new SerialMachine(program);
   const { tiles, jobs } = program;
-  const hasFolds = jobs.some((job) => job.kernel === 'tie-gate' || job.kernel === 'compare');
+  const hasFolds = jobs.some(isFold);
   const folds = new Float64Array(hasFolds ? tiles.length * FOLD_FIELDS : 0);
   let nonFinite: TileRun['nonFinite'];
   let reported = performance.now();

@@ -62,6 +62,9 @@ export function quantizableWeight(view: ConstantView): QuantizableWeight | strin
   if (tensor.data.kind === 'inline') {
     return `its weight is too small to gain (${tensor.data.bytes.byteLength} bytes)`;
   }
+  if (tensor.data.kind === 'derived') {
+    return `its weight is being made in this run (${tensor.data.derivation.kernel}); quantize it in the next`;
+  }
   return 'its weight is kept in typed protobuf fields';
 }
 

@@ -13,8 +13,9 @@ import { namesHeldElsewhere } from '../model/liveness.ts';
 import type { Model } from '../model/model.ts';
 import { Tensor } from '../model/tensor.ts';
 import type { Value } from '../model/value.ts';
-import { isExternal, peek } from '../proto/deferred.ts';
+import { isExternal } from '../proto/deferred.ts';
 import { equalTensors, type StoredTensor } from './equal-tensors.ts';
+import { nameHolder } from './name-holder.ts';
 import { byteSize, choice } from './options.ts';
 import { type Change, type Decline, defineSurgery } from './surgery.ts';
 import { sameData } from './tie-sources.ts';
@@ -24,23 +25,6 @@ import { sameData } from './tie-sources.ts';
  * the graph, each with bytes of its own.
  */
 const LARGEST_SHAPE = 8 * KIB;
-
-/** Whether a reading node says by the value's name how it is spread over devices. */
-function isSharded(value: Value): boolean {
-  return value.consumers.some(({ proto }) =>
-    peek(proto).deviceConfigurations?.some(({ shardingSpec }) =>
-      shardingSpec?.some(({ tensorName }) => tensorName === value.name),
-    ),
-  );
-}
-
-/** Why a value has to keep its name; undefined when its readers can read another. */
-function nameHolder(value: Value, held: ReadonlySet<string>): string | undefined {
-  if (value.isGraphInput) return 'it is also an input, which a caller may replace';
-  if (value.isGraphOutput) return 'it is an output';
-  if (held.has(value.name)) return 'an annotation or training names it';
-  return isSharded(value) ? 'a device configuration names it' : undefined;
-}
 
 /** Whether everything that reads `value` would find `other` by its name. */
 function canRead(value: Value, other: Value): boolean {

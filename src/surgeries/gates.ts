@@ -1,6 +1,12 @@
 /** The questions a surgery may ask about bytes. The answers stream; a surgery never reads a weight itself. */
 
-import type { FloatTypeCode, QuantizeParameters, WeightLayout } from '../kernels/kernel.ts';
+import type { CastLoss } from '../kernels/cast.ts';
+import type {
+  CastParameters,
+  FloatTypeCode,
+  QuantizeParameters,
+  WeightLayout,
+} from '../kernels/kernel.ts';
 import type { FileRange } from '../model/tensor-data.ts';
 import type { PackedRows } from './packed-rows.ts';
 
@@ -26,6 +32,11 @@ export interface StoredTable {
   readonly blockSize: 16 | 32 | 64 | 128 | 256;
   readonly n: number;
   readonly k: number;
+}
+
+/** A cast to measure. */
+export interface CastQuestion extends Omit<CastParameters, 'saturate'> {
+  readonly range: FileRange;
 }
 
 /** Answer of {@link Gates.compareTables}. */
@@ -61,5 +72,7 @@ export interface Gates {
    * its group of the first that equals it, its own where none does. Those that differ at once cost next to nothing.
    */
   findEqual(groups: readonly (readonly ByteSource[])[]): Promise<readonly (readonly number[])[]>;
+  /** What would casts take from the tensors of some ranges? In their order. */
+  measureCasts(casts: readonly CastQuestion[]): Promise<readonly CastLoss[]>;
   readonly bytesRead: number;
 }

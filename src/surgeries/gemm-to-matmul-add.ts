@@ -8,28 +8,16 @@
 
 import { constantTensor } from '../anatomy/weight.ts';
 import { floatAttribute, intAttribute, intsAttribute } from '../model/attributes.ts';
-import type { Graph } from '../model/graph.ts';
 import { removeUnread } from '../model/liveness.ts';
 import type { Model } from '../model/model.ts';
 import type { Node } from '../model/node.ts';
+import { onnxOpset } from '../model/opset.ts';
 import type { Value } from '../model/value.ts';
-import { longToNumber } from '../proto/int64.ts';
-import type { onnx } from '../proto/onnx.js';
 import { inheritAnnotations } from './blockwise.ts';
 import { type Change, type Decline, defineSurgery } from './surgery.ts';
 
 /** Until this operator set Gemm and Add broadcast by an attribute. */
 const NUMPY_BROADCASTING_OPSET = 7;
-
-/** Version of the ONNX operators in a graph; functions import their own. */
-function onnxOpset(model: Model, graph: Graph): number {
-  let root = graph;
-  while (root.parent !== undefined) root = root.parent;
-  if (root.kind === 'graph') return model.opsetVersion('') ?? 0;
-  const imports = (root.proto as onnx.IFunctionProto).opsetImport ?? [];
-  const entry = imports.find(({ domain }) => !domain || domain === 'ai.onnx');
-  return longToNumber(entry?.version, 'an opset version');
-}
 
 function rankOf(model: Model, value: Value | undefined): number | undefined {
   const shape = value?.info?.type?.tensorType?.shape;

@@ -1,11 +1,14 @@
 /** The surgeries, in the order help lists them. A new one is its file and a line here. */
 
 import { UsageError } from '../errors.ts';
+import castWeights from './cast-weights.ts';
 import constantToInitializer from './constant-to-initializer.ts';
 import dedupeInitializers from './dedupe-initializers.ts';
 import extractSubgraph from './extract-subgraph.ts';
 import gemmToMatmulAdd from './gemm-to-matmul-add.ts';
+import matmulNbitsToQdq from './matmul-nbits-to-qdq.ts';
 import { suggestion } from './options.ts';
+import qdqToMatmulNbits from './qdq-to-matmul-nbits.ts';
 import quantizeEmbedding from './quantize-embedding.ts';
 import quantizeMatmul from './quantize-matmul.ts';
 import removeUnused from './remove-unused.ts';
@@ -25,6 +28,9 @@ export const SURGERIES: readonly Surgery[] = [
   dedupeInitializers,
   constantToInitializer,
   gemmToMatmulAdd,
+  castWeights,
+  matmulNbitsToQdq,
+  qdqToMatmulNbits,
   extractSubgraph,
   renameInputs,
   renameOutputs,

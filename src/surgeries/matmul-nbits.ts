@@ -1,6 +1,6 @@
 /** Putting a MatMulNBits node where a linear layer stood. Pure. */
 
-import type { Linear } from '../anatomy/linear.ts';
+import type { FloatLinear } from '../anatomy/linear.ts';
 import { DType } from '../dtypes.ts';
 import type { QuantizeParameters } from '../kernels/kernel.ts';
 import type { Model } from '../model/model.ts';
@@ -12,6 +12,8 @@ import { inheritAnnotations, type QuantizedValues } from './blockwise.ts';
 /** MatMulNBits attributes beyond the table's geometry. */
 interface ProductOptions {
   readonly accuracyLevel: number;
+  /** What the name of the new node begins with; by default the name of the old one. */
+  readonly stem?: string;
 }
 
 /** Inputs of MatMulNBits; optional ones are left off at the end and omitted in between. */
@@ -39,19 +41,19 @@ function int64Constant(model: Model, name: string, numbers: readonly number[], l
  */
 export function replaceByMatMulNBits(
   model: Model,
-  linear: Linear,
+  linear: Pick<FloatLinear, 'node'> & Partial<Pick<FloatLinear, 'resultRank'>>,
   table: QuantizedValues,
-  geometry: Pick<QuantizeParameters, 'bits' | 'blockSize' | 'n' | 'k'>,
+  geometry: Pick<QuantizeParameters, 'bits' | 'n' | 'k'> & { readonly blockSize: number },
   options: ProductOptions,
 ): Node {
-  const { node } = linear;
+  const { node, resultRank } = linear;
   const { graph } = node;
   const output = node.outputs[0];
   if (output === undefined) throw new Error(`node "${node.label}" has no output`);
   const bias = node.is('Gemm') ? node.inputs[2] : undefined;
   const fusedBias = node.is('MatMulNBits', 'com.microsoft') ? node.inputs[5] : undefined;
-  const resultRank = linear.kind === 'float' ? linear.resultRank : undefined;
-  const name = node.name === '' ? '' : model.names.claim(`${node.name}_Q${geometry.bits}`);
+  const stem = options.stem ?? node.name;
+  const name = stem === '' ? '' : model.names.claim(`${stem}_Q${geometry.bits}`);
   const isLast = bias === undefined && resultRank === undefined;
   const product = graph.createNode({
     opType: 'MatMulNBits',

@@ -38,7 +38,9 @@ export class QuantizedWeights {
   }
 }
 
-function describe({ outputs, parameters }: Derivation, name: string, isLaidOut: boolean): string {
+type Quantization = Extract<Derivation, { kernel: 'quantize' }>;
+
+function describe({ outputs, parameters }: Quantization, name: string, isLaidOut: boolean): string {
   const way = isLaidOut ? ` from ${parameters.layout}` : '';
   const byteLength = outputs.reduce((sum, output) => sum + output.byteLength, 0);
   return `"${name}" (${parameters.bits} bits${way}, ${formatSize(byteLength)})`;
@@ -62,14 +64,16 @@ function* constants(model: Model): Generator<{ readonly name: string; readonly t
 
 /** Float weights that are stored quantized in more than one way, in words, and how much each takes. */
 export function repeatedTables(model: Model): string[] {
-  const tables = new Map<string, Map<Derivation, string>>();
+  const tables = new Map<string, Map<Quantization, string>>();
   for (const { name, tensor } of constants(model)) {
     const { data } = tensor;
     if (data.kind !== 'derived' || data.output !== 0) continue;
-    const key = rangeKey(data.derivation.sources[0]);
-    const made = tables.get(key) ?? new Map<Derivation, string>();
+    const { derivation } = data;
+    if (derivation.kernel !== 'quantize') continue;
+    const key = rangeKey(derivation.sources[0]);
+    const made = tables.get(key) ?? new Map<Quantization, string>();
     tables.set(key, made);
-    if (!made.has(data.derivation)) made.set(data.derivation, name);
+    if (!made.has(derivation)) made.set(derivation, name);
   }
   return [...tables.values()].flatMap((made) => {
     if (made.size < 2) return [];

@@ -7,6 +7,7 @@ import { LAYER_ROLES } from '../anatomy/role-names.ts';
 import { UsageError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
 import type { Node } from '../model/node.ts';
+import type { Value } from '../model/value.ts';
 import { suggestion } from './options.ts';
 
 /** Roles that may stand where a glob stands. */
@@ -35,9 +36,16 @@ export function globPattern(glob: string): RegExp {
   return new RegExp(`^${source}$`, 's');
 }
 
+/** One selector: what it says of nodes, and of names alone. */
+interface Entry {
+  readonly text: string;
+  readonly matches: (node: Node) => boolean;
+  readonly matchesName: (name: string) => boolean;
+}
+
 /** A compiled list of selectors that remembers which of them ever matched. */
 export class NodeSelector {
-  readonly #entries: { readonly text: string; readonly matches: (node: Node) => boolean }[];
+  readonly #entries: readonly Entry[];
   readonly #unmatched: Set<string>;
 
   /** Roles are looked up once, in the model as it is now. Throws a UsageError for an unknown role. */
@@ -46,14 +54,15 @@ export class NodeSelector {
     this.#entries = selectors.map((text) => {
       if (!text.startsWith('@')) {
         const pattern = globPattern(text);
-        return { text, matches: (node) => pattern.test(node.name) };
+        const matchesName = (name: string) => pattern.test(name);
+        return { text, matches: (node) => matchesName(node.name), matchesName };
       }
       if (!ROLES.includes(text)) {
         throw new UsageError('ERR_UNKNOWN_NAME', `"${text}" is not a role`, {
           hint: suggestion(text, ROLES),
         });
       }
-      return { text, matches: roleMatcher(model, text) };
+      return { text, matches: roleMatcher(model, text), matchesName: () => false };
     });
   }
 
@@ -62,10 +71,21 @@ export class NodeSelector {
   }
 
   matches(node: Node): boolean {
+    return this.#any(({ matches }) => matches(node));
+  }
+
+  /** True for a value whose name matches, or that of a node that reads it. */
+  matchesValue(value: Value): boolean {
+    return this.#any(
+      ({ matches, matchesName }) => matchesName(value.name) || value.consumers.some(matches),
+    );
+  }
+
+  #any(matches: (entry: Entry) => boolean): boolean {
     let found = false;
-    for (const { text, matches } of this.#entries) {
-      if (!matches(node)) continue;
-      this.#unmatched.delete(text);
+    for (const entry of this.#entries) {
+      if (!matches(entry)) continue;
+      this.#unmatched.delete(entry.text);
       found = true;
     }
     return found;

@@ -12,7 +12,7 @@ import { comparePacked, type PackedRows, paddedRows } from './packed-rows.ts';
 /** The float table a quantized one is being made from in this run; undefined when it came quantized. */
 export function floatSource(table: QuantizedTable): FloatTable | undefined {
   const { data } = table.codes.tensor;
-  if (data.kind !== 'derived') return undefined;
+  if (data.kind !== 'derived' || data.derivation.kernel !== 'quantize') return undefined;
   const { parameters, sources } = data.derivation;
   const { type, layout, n, k } = parameters;
   return { range: sources[0], type, layout, n, k };

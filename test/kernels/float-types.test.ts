@@ -65,6 +65,7 @@ describe('floatElements', () => {
     const bytes = new Uint8Array(13);
     bytes.set(encodeFloats(1, [1.5, -2, 3]), 1);
     expect([...decodeFloats(1, bytes.subarray(1))]).toEqual([1.5, -2, 3]);
+    expect([...decodeFloats(1, Buffer.from(bytes.buffer, 1))]).toEqual([1.5, -2, 3]);
   });
 
   it('refuses bytes that end inside an element', () => {

@@ -1,6 +1,6 @@
 /** Contents of test tensors from short descriptions such as `random(7)` or `transpose(E)`. */
 
-import { DType } from '../../src/dtypes.ts';
+import { DType, denseByteLength } from '../../src/dtypes.ts';
 import { encodeFloats } from '../../src/kernels/float-types.ts';
 import { type FloatTypeCode, quantizedChannel } from '../../src/kernels/kernel.ts';
 import { quantizeRows } from '../../src/kernels/quantize.ts';
@@ -12,7 +12,11 @@ export const TYPE_CODES: Readonly<Record<string, number>> = {
   bf16: DType.BFLOAT16,
   fp64: DType.DOUBLE,
   uint8: DType.UINT8,
-  int8: 3,
+  int8: DType.INT8,
+  uint4: DType.UINT4,
+  int4: DType.INT4,
+  uint2: DType.UINT2,
+  int2: DType.INT2,
   int32: DType.INT32,
   int64: DType.INT64,
   bool: DType.BOOL,
@@ -99,7 +103,7 @@ export function quantizedParts(
 }
 
 /**
- * The tensor a description stands for: `random(seed, scale)`, `fill(x)`, `list(a, b, …)`, `copy(T)`, `transpose(T)`,
+ * The tensor a description stands for: `random(seed, scale)`, `noise(seed)` for any bytes, `fill(x)`, `list(a, b, …)`, `copy(T)`, `transpose(T)`,
  * or a part of a quantized table, `codes(T, bits, block)`, `scales(…)`, `zero_points(…)`, each with a last argument
  * `symmetric` where wanted. Other tensors are looked up with `known`.
  */
@@ -119,6 +123,11 @@ export function describedTensor(
     case 'random': {
       const [seed, scale] = words.map(Number);
       return tensorOf(dtype, dims, randomNumbers(count, seed ?? 0, scale));
+    }
+    case 'noise': {
+      const bytes = new Uint8Array(denseByteLength(dtype, dims, text) ?? 0);
+      const random = randomNumbers(bytes.length, Number(words[0]));
+      return raw(bytes.map((_, index) => Math.floor((random[index] as number) * 128)));
     }
     case 'fill':
       return tensorOf(dtype, dims, new Float64Array(count).fill(Number(words[0])));
