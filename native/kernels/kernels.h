@@ -133,6 +133,7 @@ struct KernelTable {
   // short both are 0.
   void (*measureBlocks)(const float* exact, const float* found, int64_t blockSize, int count, int64_t index,
                         int64_t indexStep, ErrorSum* sum);
+
   // Casts `count` elements. Neither pointer need be aligned.
   void (*castFloats)(const CastParams& params, const uint8_t* src, int64_t count, uint8_t* out);
   // Adds what that would take from them to `loss`.

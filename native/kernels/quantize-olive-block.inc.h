@@ -248,7 +248,8 @@ void int8Block(const BlockPlace& place, const float* x, int64_t count) {
   }
   place.scale(scale);
   place.zeroPoint(128, 0);
-  place.codes(codes, count);
+  for (int64_t i = count; i < place.params->blockSize; i++) codes[i] = 0;
+  place.codes(codes, place.params->blockSize);
 }
 
 }  // namespace olive

@@ -149,7 +149,8 @@ class Int8Quantizer implements TileQuantizer {
     }
     this.#writer.scale(channel, block, scale);
     this.#writer.zeroPoint(channel, block, 128);
-    this.#writer.codes(channel, block, this.#codes, count);
+    this.#codes.fill(0, count);
+    this.#writer.codes(channel, block, this.#codes, this.#codes.length);
     return true;
   }
 }
