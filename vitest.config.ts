@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import { loadNative } from './src/native.ts';
 
@@ -12,6 +13,8 @@ export default defineConfig({
     pool: 'forks',
     // A process for many files, which load the sources once: a third of the time went into loading them again.
     isolate: false,
+    // All processors; by default one is left idle.
+    maxWorkers: availableParallelism(),
     testTimeout: 60_000,
     hookTimeout: 120_000,
   },

@@ -28,6 +28,8 @@ const strict = process.argv.includes('--strict');
 const compiler = process.env['CXX'] || 'g++';
 const objects = join(root, 'build', 'obj');
 const target = join(root, 'build', 'Release', 'lathe.node');
+/** Ends the stamp of a build in which warnings were errors. */
+const STRICT = '\n-Werror';
 
 /** Directory that holds node_api.h: beside the executable (Debian, nvm, installers), or where node-gyp put it. */
 function findHeaders() {
@@ -90,7 +92,7 @@ async function build() {
   const flags = [
     ...['-std=c++17', '-O3', '-fPIC', '-pthread', '-fvisibility=hidden'],
     ...['-ffp-contract=off', '-fno-math-errno', '-DNAPI_VERSION=8', `-I${headers}`],
-    ...['-Wall', '-Wextra', ...(strict ? ['-Werror'] : [])],
+    ...['-Wall', '-Wextra'],
     ...(process.env['CXXFLAGS'] ?? '').split(/\s+/).filter(Boolean),
   ];
 
@@ -98,7 +100,11 @@ async function build() {
   mkdirSync(dirname(target), { recursive: true });
   const stamp = join(objects, 'flags.txt');
   const wording = [compiler, ...flags].join('\n');
-  if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== wording) writeFileSync(stamp, wording);
+  const stamped = existsSync(stamp) ? readFileSync(stamp, 'utf8') : undefined;
+  // Objects that were made without a warning serve where warnings are let pass, too.
+  if (stamped !== wording + STRICT && (strict || stamped !== wording)) {
+    writeFileSync(stamp, strict ? wording + STRICT : wording);
+  }
   const common = Math.max(
     ...filesOf('.h').map((header) => modified(join(root, header))),
     modified(stamp),
@@ -110,16 +116,31 @@ async function build() {
     const built = modified(objectOf(source));
     return built < common || built < modified(join(root, source));
   });
+  if (!strict && stale.length > 0 && stamped === wording + STRICT) {
+    // No longer all of them; which is no reason to make the others again.
+    const since = new Date(modified(stamp));
+    writeFileSync(stamp, wording);
+    utimesSync(stamp, since, since);
+  }
   const newest = Math.max(...sources.map((source) => modified(objectOf(source))));
   if (stale.length === 0 && modified(target) >= newest) return;
 
   // Written beside the final name and renamed: a build that is interrupted, or two at once, leave nothing half done.
-  const queue = [...stale];
+  // The kernels take half a minute each and the others a second: first, so that no processor waits for the last of them.
+  const isKernel = (/** @type {string} */ source) => source.includes('quantize-');
+  const queue = [...stale.filter(isKernel), ...stale.filter((source) => !isKernel(source))];
   const worker = async () => {
     for (let source = queue.shift(); source !== undefined; source = queue.shift()) {
       const temporary = `${objectOf(source)}.${process.pid}`;
       const begunAt = new Date();
-      await compile(source, [...flags, '-c', '-o', temporary, join(root, source)]);
+      await compile(source, [
+        ...flags,
+        ...(strict ? ['-Werror'] : []),
+        '-c',
+        '-o',
+        temporary,
+        join(root, source),
+      ]);
       // A header that changes while the compiler runs is newer than what comes of it.
       utimesSync(temporary, begunAt, begunAt);
       renameSync(temporary, objectOf(source));
