@@ -12,27 +12,11 @@
 
 #include "simd-avx2.h"
 
-#include "cast.inc.h"
-#include "quantize-columns.inc.h"
-#include "quantize-rows.inc.h"
-
-#include "measure.inc.h"
-#include "quantize-olive.inc.h"
+#include "kernel-list.inc.h"
 
 namespace lathe {
 
-const KernelTable kAvx2Kernels = {
-    "avx2",
-    quantizeRows,
-    quantizeColumns,
-    measureRows,
-    measureColumns,
-    measureBlocks,
-    castFloats,
-    measureCast,
-    quantizeOliveRows,
-    quantizeOliveColumns,
-};
+const KernelTable kAvx2Kernels = kernelsNamed("avx2");
 
 }  // namespace lathe
 

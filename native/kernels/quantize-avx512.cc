@@ -18,27 +18,11 @@
 
 #include "simd-avx512.h"
 
-#include "cast.inc.h"
-#include "quantize-columns.inc.h"
-#include "quantize-rows.inc.h"
-
-#include "measure.inc.h"
-#include "quantize-olive.inc.h"
+#include "kernel-list.inc.h"
 
 namespace lathe {
 
-const KernelTable kAvx512Kernels = {
-    "avx512",
-    quantizeRows,
-    quantizeColumns,
-    measureRows,
-    measureColumns,
-    measureBlocks,
-    castFloats,
-    measureCast,
-    quantizeOliveRows,
-    quantizeOliveColumns,
-};
+const KernelTable kAvx512Kernels = kernelsNamed("avx512");
 
 }  // namespace lathe
 

@@ -2,23 +2,12 @@
 // roundings, decoding, and where results go. The references are src/kernels/olive-block.ts and olive-quantizer.ts.
 #pragma once
 
+#include "float-patterns.h"
 #include "quantize-olive-search.inc.h"
 
 namespace lathe {
 namespace {
 namespace olive {
-
-inline uint32_t patternOf(float value) {
-  uint32_t bits;
-  __builtin_memcpy(&bits, &value, sizeof bits);
-  return bits;
-}
-
-inline float floatOf(uint32_t bits) {
-  float value;
-  __builtin_memcpy(&value, &bits, sizeof value);
-  return value;
-}
 
 // Finite numbers only, of either 16-bit type.
 inline float fromHalf(uint32_t half) {

@@ -2,26 +2,10 @@
 #include "kernel-tables.h"
 #include "simd-plain.h"
 
-#include "cast.inc.h"
-#include "quantize-columns.inc.h"
-#include "quantize-rows.inc.h"
-
-#include "measure.inc.h"
-#include "quantize-olive.inc.h"
+#include "kernel-list.inc.h"
 
 namespace lathe {
 
-const KernelTable kPlainKernels = {
-    "plain",
-    quantizeRows,
-    quantizeColumns,
-    measureRows,
-    measureColumns,
-    measureBlocks,
-    castFloats,
-    measureCast,
-    quantizeOliveRows,
-    quantizeOliveColumns,
-};
+const KernelTable kPlainKernels = kernelsNamed("plain");
 
 }  // namespace lathe

@@ -1,5 +1,5 @@
 /**
- * How far numbers are from those that stand for them: the reference of native/kernels/measure.inc.h. Pure.
+ * How far numbers are from those that stand for them: the reference of native/kernels/measure-tally.inc.h. Pure.
  *
  * Block by block. In a block lane i of 16 sums the squares of elements i, i + 16, … in order, and the lanes are summed as
  * a tree, all in binary32; blocks whose sums could overflow or vanish there are computed in binary64. The sums of blocks

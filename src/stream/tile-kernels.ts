@@ -1,4 +1,4 @@
-/** One tile through a TypeScript kernel; the twin of class Worker in native/jobs.cc. */
+/** One tile through a TypeScript kernel; the twin of class Worker in native/tile-worker.h. */
 
 import type { QuantizeTarget } from '../kernels/block-quantizer.ts';
 import { castFloats, measureCast } from '../kernels/cast.ts';

@@ -24,7 +24,7 @@ import { isFloatType } from './blockwise.ts';
 import { type CastCandidate, CastRewrite, type Readers, readersOf } from './cast-rewrite.ts';
 import { nameHolder } from './name-holder.ts';
 import { byteSize, choice, selectors } from './options.ts';
-import { NodeSelector } from './selectors.ts';
+import { NodeChoice } from './selectors.ts';
 import { type Change, type Decline, defineSurgery, precondition } from './surgery.ts';
 
 const NAME = 'cast-weights';
@@ -133,8 +133,7 @@ export default defineSurgery({
   async apply(model, options, gates) {
     const to = TYPES[options.to];
     const label = dtypeLabel(to);
-    const include = new NodeSelector(model, options.include);
-    const exclude = new NodeSelector(model, options.exclude);
+    const chosenWeights = new NodeChoice(model, options);
     const held = namesHeldElsewhere(model);
     const changes: Change[] = [];
     const declined: Decline[] = [];
@@ -143,9 +142,7 @@ export default defineSurgery({
     for (const { value, tensor } of floatInitializers(model, to, options.minSize)) {
       if (!isFloatType(tensor.dtype)) continue;
       if (value.consumers.some(({ opType }) => QUANTIZED.has(opType))) continue;
-      // Both are asked about every weight, so that what matches none is known.
-      const isExcluded = exclude.matchesValue(value);
-      if (isExcluded || !(include.matchesValue(value) || include.isEmpty)) continue;
+      if (!chosenWeights.hasValue(value)) continue;
       const readers = readersOf(value, to);
       const source = castSource(tensor);
       const reason = nameHolder(value, held) ?? obstacle(value, tensor.dtype, to, readers);
@@ -189,7 +186,7 @@ export default defineSurgery({
     rewrite.finish();
     const sum = lossText(total);
     if (sum !== '') warnings.push(`of the weights that are ${label} now${sum}`);
-    warnings.push(...include.warnings('include'), ...exclude.warnings('exclude'));
+    warnings.push(...chosenWeights.warnings());
     return { changes, declined, warnings };
   },
 });

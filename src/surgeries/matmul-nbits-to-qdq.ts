@@ -20,7 +20,7 @@ import { isFloatType, type QuantizedValues } from './blockwise.ts';
 import { replaceByDequantized } from './dequantized-product.ts';
 import { choice, selectors } from './options.ts';
 import { codeType, type RelaidPart, relaidValues } from './relaid-tensor.ts';
-import { NodeSelector } from './selectors.ts';
+import { NodeChoice } from './selectors.ts';
 import { type Change, type Decline, defineSurgery } from './surgery.ts';
 
 type Layout = 'columns' | 'rows';
@@ -190,17 +190,14 @@ export default defineSurgery({
     exclude: selectors({ help: 'not the nodes that match' }),
   },
   apply(model, options) {
-    const include = new NodeSelector(model, options.include);
-    const exclude = new NodeSelector(model, options.exclude);
+    const chosenNodes = new NodeChoice(model, options);
     const changes: Change[] = [];
     const declined: Decline[] = [];
     const tables = new Tables(model, options.layout);
     const read = new Set<Value | undefined>();
     for (const node of [...model.nodesOf('MatMulNBits')]) {
       if (!node.is('MatMulNBits', 'com.microsoft')) continue;
-      // Both are asked about every node, so that what matches none is known.
-      const isExcluded = exclude.matches(node);
-      if (isExcluded || !(include.matches(node) || include.isEmpty)) continue;
+      if (!chosenNodes.has(node)) continue;
       const { label } = node;
       const decline = (reason: string) => declined.push({ node: label, reason });
       const table = quantizedMatMul(model, node);
@@ -226,7 +223,7 @@ export default defineSurgery({
       changes.push({ node: label, what: `DequantizeLinear of ${type} [${dims.join(', ')}]` });
     }
     removeUnread(model, read);
-    const warnings = [...include.warnings('include'), ...exclude.warnings('exclude')];
+    const warnings = chosenNodes.warnings();
     if (tables.made.some(({ layout }) => layout === 'rows')) warnings.push(NOT_FUSED);
     return { changes, declined, warnings: [...warnings, ...tables.duplicates()] };
   },

@@ -19,7 +19,7 @@ import { accuracyWarnings, BLOCK_SIZES, isFloatType, type QuantizedValues } from
 import { replaceByMatMulNBits } from './matmul-nbits.ts';
 import { choice, selectors } from './options.ts';
 import { type RelaidPart, relaidValues } from './relaid-tensor.ts';
-import { NodeSelector } from './selectors.ts';
+import { NodeChoice } from './selectors.ts';
 import { type Change, type Decline, defineSurgery } from './surgery.ts';
 
 function obstacle({ bits, blockSize, isSigned, ...weight }: BlockedWeight): string | undefined {
@@ -110,8 +110,7 @@ export default defineSurgery({
     exclude: selectors({ help: 'not the nodes that match' }),
   },
   apply(model, options) {
-    const include = new NodeSelector(model, options.include);
-    const exclude = new NodeSelector(model, options.exclude);
+    const chosenNodes = new NodeChoice(model, options);
     const changes: Change[] = [];
     const declined: Decline[] = [];
     const warnings = new Set<string>();
@@ -121,9 +120,7 @@ export default defineSurgery({
     for (const node of [...model.nodesOf('MatMul', 'Gemm')]) {
       const weight = describeBlocked(model, node);
       if (weight === undefined) continue;
-      // Both are asked about every node, so that what matches none is known.
-      const isExcluded = exclude.matches(node);
-      if (isExcluded || !(include.matches(node) || include.isEmpty)) continue;
+      if (!chosenNodes.has(node)) continue;
       const reason = weight.kind === 'none' ? weight.reason : obstacle(weight);
       if (weight.kind === 'none' || reason !== undefined) {
         declined.push({ node: node.label, reason: reason ?? '' });
@@ -147,7 +144,7 @@ export default defineSurgery({
     return {
       changes,
       declined,
-      warnings: [...include.warnings('include'), ...exclude.warnings('exclude'), ...warnings],
+      warnings: [...chosenNodes.warnings(), ...warnings],
     };
   },
 });

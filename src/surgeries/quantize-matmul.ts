@@ -24,7 +24,7 @@ import { checkOliveOptions, OliveNames, oliveParameters } from './olive-compat.t
 import { choice, selectors } from './options.ts';
 import { NodeOverrides, overrides } from './overrides.ts';
 import { QuantizedWeights } from './quantized-weights.ts';
-import { NodeSelector } from './selectors.ts';
+import { NodeChoice } from './selectors.ts';
 import { type Change, type Decline, defineSurgery } from './surgery.ts';
 
 /** Smallest block, and so the smallest K, that every MatMulNBits kernel takes. */
@@ -69,8 +69,7 @@ export default defineSurgery({
   },
   check: (options) => checkOliveOptions('product', options),
   async apply(model, options, gates) {
-    const include = new NodeSelector(model, options.include);
-    const exclude = new NodeSelector(model, options.exclude);
+    const chosenNodes = new NodeChoice(model, options);
     const mixed = new MixedPrecision(model, options.mixed);
     const set = new NodeOverrides(model, options.set);
     const changes: Change[] = [];
@@ -83,9 +82,7 @@ export default defineSurgery({
       const linear = describeLinear(model, node);
       if (linear === undefined) continue;
       // All are asked about every node, so that what matches none is known.
-      const isExcluded = exclude.matches(node);
-      const isIncluded = include.matches(node) || include.isEmpty;
-      const isChosen = isIncluded && !isExcluded && linear.kind !== 'quantized';
+      const isChosen = chosenNodes.has(node) && linear.kind !== 'quantized';
       const chosen = { ...options, ...mixed.of(node), ...set.of(node, isChosen) };
       if (!isChosen) continue;
       const decline = (reason: string) => declined.push({ node: node.label, reason });
@@ -125,13 +122,7 @@ export default defineSurgery({
     }
     removeUnread(model, weights);
     oliveNames.apply(model);
-    const warnings = [
-      ...include.warnings('include'),
-      ...exclude.warnings('exclude'),
-      ...mixed.warnings,
-      ...set.warnings(),
-      ...accuracy,
-    ];
+    const warnings = [...chosenNodes.warnings(), ...mixed.warnings, ...set.warnings(), ...accuracy];
     return { changes, declined, warnings, quantized: tables.sources };
   },
 });

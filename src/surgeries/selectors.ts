@@ -103,3 +103,37 @@ export class NodeSelector {
       .map((text) => `${option} "${text}" matches no node`);
   }
 }
+
+/** What `include` and `exclude` together choose: all that matches `include`, or simply all, but for what `exclude` has. */
+export class NodeChoice {
+  readonly #include: NodeSelector;
+  readonly #exclude: NodeSelector;
+
+  /** Throws a UsageError for an unknown role. */
+  constructor(
+    model: Model,
+    options: { readonly include: readonly string[]; readonly exclude: readonly string[] },
+  ) {
+    this.#include = new NodeSelector(model, options.include);
+    this.#exclude = new NodeSelector(model, options.exclude);
+  }
+
+  has(node: Node): boolean {
+    return this.#has((selector) => selector.matches(node));
+  }
+
+  /** By the name of a value, or a node that reads it. */
+  hasValue(value: Value): boolean {
+    return this.#has((selector) => selector.matchesValue(value));
+  }
+
+  #has(matches: (selector: NodeSelector) => boolean): boolean {
+    // Both are asked about everything, so that what matches nothing is known.
+    const isExcluded = matches(this.#exclude);
+    return (matches(this.#include) || this.#include.isEmpty) && !isExcluded;
+  }
+
+  warnings(): string[] {
+    return [...this.#include.warnings('include'), ...this.#exclude.warnings('exclude')];
+  }
+}
