@@ -134,26 +134,23 @@ napi_value runProgram(napi_env env, napi_callback_info call) {
   const napi_value options = Arguments(env, call)[0];
   Program program;
 
-  const double* slots;
   const int32_t *inputs, *outputs;
-  size_t inputCount, outputCount, slotCount;
+  size_t inputCount, outputCount;
   if (!toJobs(env, get(env, options, "jobs"), &program.jobs)) return throwArgument(env, "jobs");
   if (!toArray(env, get(env, options, "tiles"), napi_float64_array, &program.words, &program.wordCount) ||
       !toArray(env, get(env, options, "starts"), napi_uint32_array, &program.starts, &program.tileCount) ||
       !toArray(env, get(env, options, "inputs"), napi_int32_array, &inputs, &inputCount) ||
-      !toArray(env, get(env, options, "outputs"), napi_int32_array, &outputs, &outputCount) ||
-      !toArray(env, get(env, options, "slots"), napi_float64_array, &slots, &slotCount)) {
+      !toArray(env, get(env, options, "outputs"), napi_int32_array, &outputs, &outputCount)) {
     return throwArgument(env, "arrays");
   }
   program.inputs.assign(inputs, inputs + inputCount);
   program.outputs.assign(outputs, outputs + outputCount);
-  for (size_t i = 0; i < slotCount; i++) {
-    if (!(slots[i] >= 0 && slots[i] <= 1e15)) return throwArgument(env, "slots");
-    program.slots.push_back(static_cast<int64_t>(slots[i]));
-  }
 
   int64_t threads;
   std::string isa;
+  if (!toInteger(env, get(env, options, "ringBytes"), &program.ringBytes) || program.ringBytes < 0) {
+    return throwArgument(env, "ringBytes");
+  }
   if (!toInteger(env, get(env, options, "scratchBytes"), &program.scratchBytes) || program.scratchBytes < 0) {
     return throwArgument(env, "scratchBytes");
   }

@@ -8,7 +8,8 @@
 
 namespace lathe {
 
-Run::Run(Program program) : program_(std::move(program)), done_(program_.tileCount) {}
+Run::Run(Program program)
+    : program_(std::move(program)), writing_(program_.outputs.size()), done_(program_.tileCount) {}
 
 Run::~Run() {
   cancel();
@@ -16,14 +17,14 @@ Run::~Run() {
 }
 
 bool Run::start(int threads, std::function<void()> onFinished) {
-  for (const int64_t byteLength : program_.slots) {
-    slots_.emplace_back(byteLength);
-    if (slots_.back().data() == nullptr) return false;
-  }
+  memory_.emplace_back(program_.ringBytes);
+  ring_ = memory_.back().data();
+  if (ring_ == nullptr) return false;
   // One piece for all threads, large enough for large pages: a strip is a few hundred rows, each on pages of its own.
   const int64_t scratchBytes = alignUp(program_.scratchBytes);
-  scratch_.emplace_back(scratchBytes * threads);
-  if (scratch_.back().data() == nullptr) return false;
+  memory_.emplace_back(scratchBytes * threads);
+  uint8_t* const scratch = memory_.back().data();
+  if (scratch == nullptr) return false;
   for (const Job& job : program_.jobs) {
     if (isFold(job.kernel)) {
       folds_.assign(program_.tileCount * kFoldFields, 0);
@@ -42,7 +43,7 @@ bool Run::start(int threads, std::function<void()> onFinished) {
   for (int i = 0; i < threads; i++) {
     working_++;
     try {
-      threads_.emplace_back(&Run::work, this, scratch_.front().data() + i * scratchBytes);
+      threads_.emplace_back(&Run::work, this, scratch + i * scratchBytes);
     } catch (const std::system_error&) {
       working_--;  // fewer threads do the same work
     }
@@ -63,8 +64,7 @@ void Run::join() {
     if (thread.joinable()) thread.join();
   }
   // JavaScript may hold the run long after its end.
-  slots_.clear();
-  scratch_.clear();
+  memory_.clear();
 }
 
 void Run::work(uint8_t* scratch) {

@@ -64,8 +64,10 @@ class Run {
   void stopAt(const Stop& stop);
 
   const Program program_;
-  std::vector<WorkingMemory> slots_;
-  std::vector<WorkingMemory> scratch_;
+  std::vector<WorkingMemory> memory_;
+  uint8_t* ring_ = nullptr;
+  // By output. The system lets one thread at a time write to a file; those that wait in it take a processor for that.
+  std::vector<std::mutex> writing_;
   std::vector<std::thread> threads_;
   std::vector<double> folds_;
   std::function<void()> onFinished_;

@@ -8,7 +8,7 @@ namespace lathe {
 
 namespace {
 
-// Scratch bytes of one input: nothing for a slot that can be used where it lies.
+// Scratch bytes of one input: nothing for the ring, which can be used where it lies.
 int64_t inputScratch(const Job& job, const TileInput& input, int position) {
   const bool strided = input.segments > 1;
   if (input.file < 0) return strided && needsCompact(job, position) ? alignUp(input.segments * input.segmentBytes) : 0;
@@ -17,7 +17,7 @@ int64_t inputScratch(const Job& job, const TileInput& input, int position) {
 
 int64_t scratchNeeded(const Job& job, const Tile& tile) {
   if (job.kernel == KernelId::kCopy) {
-    // A copy from a slot makes do with what there is.
+    // A copy from the ring makes do with what there is.
     const bool buffered = tile.inputs[0].file >= 0 && tile.outputs[0].file >= 0;
     return buffered ? std::min(kWritePiece, tile.inputs[0].segmentBytes) : 0;
   }
@@ -113,9 +113,8 @@ const char* Program::defect() const {
   for (const Job& job : jobs) {
     if (const char* const defect = jobDefect(job)) return defect;
   }
-  const auto inSlot = [this](int64_t file, int64_t offset, int64_t length) {
-    const size_t slot = static_cast<size_t>(-1 - file);
-    return slot < slots.size() && offset >= 0 && length >= 0 && offset <= slots[slot] - length;
+  const auto inRing = [this](int64_t offset, int64_t length) {
+    return offset >= 0 && length >= 0 && offset <= ringBytes - length;
   };
   for (size_t index = 0; index < tileCount; index++) {
     if (starts[index] + kHeader > wordCount) return "start";
@@ -139,11 +138,12 @@ const char* Program::defect() const {
       const double extent = static_cast<double>(input.segments) * static_cast<double>(input.stride + input.segmentBytes);
       if (extent > 4e15) return "input";
       const int64_t reach = (input.segments - 1) * input.stride + input.segmentBytes;
-      if (input.file < 0 && !inSlot(input.file, input.offset, reach)) return "input slot";
+      if (input.file < kRing) return "input file";
+      if (input.file == kRing && !inRing(input.offset, reach)) return "input ring";
     }
     for (int i = 0; i < tile.outputCount; i++) {
       const TileOutput& output = tile.outputs[i];
-      if (output.offset < 0 || output.file >= static_cast<int64_t>(outputs.size())) return "output";
+      if (output.offset < 0 || output.file < kRing || output.file >= static_cast<int64_t>(outputs.size())) return "output";
     }
     if (scratchNeeded(job, tile) > scratchBytes) return "scratch";
 
@@ -163,8 +163,8 @@ const char* Program::defect() const {
           break;
         }
         if (tile.inputCount != 1 || !single) return "copy";
-        const bool toSlot = tile.outputs[0].file < 0;
-        if (toSlot && !inSlot(tile.outputs[0].file, tile.outputs[0].offset, tile.inputs[0].segmentBytes)) return "slot";
+        const bool toRing = tile.outputs[0].file < 0;
+        if (toRing && !inRing(tile.outputs[0].offset, tile.inputs[0].segmentBytes)) return "ring";
         break;
       }
       case KernelId::kQuantize: {
@@ -184,7 +184,7 @@ const char* Program::defect() const {
         const int64_t reach[3] = {tile.channels * part.codes, tile.channels * part.scales,
                                   tile.channels * part.zeroPoints};
         for (int i = 0; i < tile.outputCount; i++) {
-          if (tile.outputs[i].file >= 0 || !inSlot(tile.outputs[i].file, tile.outputs[i].offset, reach[i])) return "slot";
+          if (tile.outputs[i].file >= 0 || !inRing(tile.outputs[i].offset, reach[i])) return "ring";
         }
         break;
       }
@@ -234,7 +234,7 @@ const char* Program::defect() const {
         const int64_t share = packedBytes(job, tile.elements);
         if (static_cast<double>(columns) * static_cast<double>(share) > 4e15) return "extent";
         const int64_t reach = columns * share;
-        if (output.file >= 0 || !inSlot(output.file, output.offset, reach)) return "slot";
+        if (output.file >= 0 || !inRing(output.offset, reach)) return "ring";
         break;
       }
       default:

@@ -61,7 +61,8 @@ inline int64_t columnElements(const Job& job) { return job.bits < 8 ? 8 / job.bi
 inline int64_t columnBytes(const Job& job) { return job.bits < 8 ? 1 : job.bits / 8; }
 inline int64_t packedBytes(const Job& job, int64_t elements) { return (elements * job.bits + 7) / 8; }
 
-// `file` >= 0 is an entry of the program's files; below 0 it is the shared slot -1 - file.
+// `file` is an entry of the program's files, or the ring.
+constexpr int64_t kRing = -1;
 struct TileInput {
   int64_t file, offset, segmentBytes, segments, stride;
 };
@@ -83,7 +84,7 @@ struct Program {
   size_t tileCount = 0;
   std::vector<int> inputs;        // descriptors
   std::vector<int> outputs;
-  std::vector<int64_t> slots;     // byte lengths
+  int64_t ringBytes = 0;          // memory that all threads share
   int64_t scratchBytes = 0;       // per thread
   bool mapped = false;            // read contiguous file inputs through mapped windows
   bool flushes = false;           // hand what is written to the disk at once
@@ -94,7 +95,7 @@ struct Program {
   const char* defect() const;
 };
 
-// Bytes that a copy from a slot writes per channel; its segments hold equal shares of all channels.
+// Bytes that a copy from the ring writes per channel; its segments hold equal shares of all channels.
 int64_t sharesPerChannel(const Tile& tile);
 
 // How tile inputs lie in scratch memory.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 
 #include "io.h"
 #include "jobs.h"
@@ -49,9 +50,6 @@ class Run::Worker {
   }
 
  private:
-  uint8_t* slot(int64_t file, int64_t offset) {
-    return run_.slots_[static_cast<size_t>(-1 - file)].data() + offset;
-  }
 
   uint8_t* take(int64_t bytes) {
     uint8_t* const place = free_;
@@ -83,18 +81,22 @@ class Run::Worker {
 
   bool write(const TileOutput& output, const uint8_t* from, int64_t byteLength) {
     const int fd = program_.outputs[static_cast<size_t>(output.file)];
-    const IoResult result = writeFully(fd, from, byteLength, output.offset);
-    if (result.error != 0) return failed(Stop::kWrite, output.file, result);
+    for (int64_t done = 0; done < byteLength; done += kWritePiece) {
+      const int64_t piece = std::min(kWritePiece, byteLength - done);
+      const std::lock_guard<std::mutex> turn(run_.writing_[static_cast<size_t>(output.file)]);
+      const IoResult result = writeFully(fd, from + done, piece, output.offset + done);
+      if (result.error != 0) return failed(Stop::kWrite, output.file, result);
+    }
     run_.bytesWritten_.fetch_add(byteLength, std::memory_order_relaxed);
     return true;
   }
 
-  // Brings an input before the kernel's eyes: in place from a slot, through a window, or into scratch.
+  // Brings an input before the kernel's eyes: in place in the ring, through a window, or into scratch.
   bool fetch(int position, View& view) {
     const TileInput& input = tile_.inputs[position];
     const bool strided = input.segments > 1;
     if (input.file < 0) {
-      const uint8_t* const from = slot(input.file, input.offset);
+      const uint8_t* const from = run_.ring_ + input.offset;
       view = {from, input.stride};
       if (!strided || !needsCompact(job_, position)) return true;
       uint8_t* const to = take(input.segments * input.segmentBytes);
@@ -125,7 +127,7 @@ class Run::Worker {
     const TileInput& input = tile_.inputs[0];
     const TileOutput& output = tile_.outputs[0];
     if (input.file < 0) return gather();
-    if (output.file < 0) return read(input, slot(output.file, output.offset), input.segmentBytes);
+    if (output.file < 0) return read(input, run_.ring_ + output.offset, input.segmentBytes);
     if (program_.mapped && input.segmentBytes > 0) {
       if (!map(input, windows_[0]) || !write(output, windows_[0].data(), input.segmentBytes)) return false;
       flushEarly(output, input.segmentBytes);
@@ -140,7 +142,7 @@ class Run::Worker {
     return true;
   }
 
-  // Writes what a slot holds in segments of all channels' shares, channel by channel: as many channels at a time as make
+  // Writes what the ring holds in segments of all channels' shares, channel by channel: as many channels at a time as make
   // one piece, which is still in the cache when it is written.
   bool gather() {
     TileOutput output = tile_.outputs[0];
@@ -153,7 +155,7 @@ class Run::Worker {
       for (int i = 0; i < tile_.inputCount; i++) {
         const TileInput& input = tile_.inputs[i];
         const int64_t share = input.segmentBytes / tile_.channels;
-        const uint8_t* from = slot(input.file, input.offset) + first * share;
+        const uint8_t* from = run_.ring_ + input.offset + first * share;
         for (int64_t segment = 0; segment < input.segments; segment++, from += input.stride) {
           if (step == 0) {
             if (!write(output, from, share)) return false;
@@ -210,7 +212,7 @@ class Run::Worker {
     if (!fetch(0, source)) return false;
     const ChannelStrides strides = channelStrides(job_, tile_.elements);
     uint8_t* places[3] = {};
-    for (int i = 0; i < tile_.outputCount; i++) places[i] = slot(tile_.outputs[i].file, tile_.outputs[i].offset);
+    for (int i = 0; i < tile_.outputCount; i++) places[i] = run_.ring_ + tile_.outputs[i].offset;
     const QuantizeOutput out = {places[0], strides.codes, places[1], strides.scales, places[2], strides.zeroPoints};
     const QuantizeParams params = quantizeParams(job_.k);
     if (job_.measured) return measureColumns(params, source, out);
@@ -266,7 +268,7 @@ class Run::Worker {
     if (job_.transposed) {
       const int64_t before = tile_.firstChannel * columnElements(job_);
       const int64_t columns = std::min(tile_.channels * columnElements(job_), job_.n - before);
-      uint8_t* const place = slot(tile_.outputs[0].file, tile_.outputs[0].offset);
+      uint8_t* const place = run_.ring_ + tile_.outputs[0].offset;
       relayoutTransposed(params, source.data, source.stride, tile_.elements, columns, place,
                          packedBytes(job_, tile_.elements));
       return true;

@@ -20,7 +20,7 @@ WorkingMemory::WorkingMemory(int64_t byteLength) {
   const uintptr_t start = reinterpret_cast<uintptr_t>(pages_);
   data_ = reinterpret_cast<uint8_t*>(huge ? (start + kHugePage - 1) / kHugePage * kHugePage : start);
 #ifdef __linux__
-  // Strips of columns write a line to every channel of a slot, so to thousands of small pages: a third of the time.
+  // Strips of columns write a line to every channel of a panel, so to thousands of small pages: a third of the time.
   if (huge) madvise(data_, length, MADV_HUGEPAGE);
 #endif
 }

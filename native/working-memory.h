@@ -1,4 +1,4 @@
-// Memory for slots and scratch, straight from the system and back to it: what malloc keeps for later would count
+// Memory for ring and scratch, straight from the system and back to it: what malloc keeps for later would count
 // against every following run.
 #pragma once
 

@@ -30,8 +30,8 @@ export interface NativeProgram {
   /** Descriptors to read from and to write to. */
   readonly inputs: Int32Array;
   readonly outputs: Int32Array;
-  /** Byte lengths of the shared slots. */
-  readonly slots: Float64Array;
+  /** Bytes of the ring. */
+  readonly ringBytes: number;
   /** Bytes of working memory per thread. */
   readonly scratchBytes: number;
   readonly threads: number;

@@ -1,16 +1,16 @@
-/** How `--memory` is shared out: a slot that all threads fill together, and working memory for each. Pure. */
+/** How `--memory` is shared out: a ring that all threads share, and working memory for each. Pure. */
 
 import { formatSize, MIB } from '../bytes.ts';
 import { ResourceError } from '../errors.ts';
 
-/** A budget divided: `slotBytes + threads * scratchBytes <= memoryBytes`. */
+/** A budget divided: `ringBytes + threads * scratchBytes <= memoryBytes`. */
 export interface Budget {
   readonly memoryBytes: number;
   readonly threads: number;
   /** Most a tile may take on its thread. */
   readonly scratchBytes: number;
   /** Most a panel may take. */
-  readonly slotBytes: number;
+  readonly ringBytes: number;
 }
 
 /** `--memory` when the caller does not say. */
@@ -19,7 +19,7 @@ export const DEFAULT_MEMORY_BYTES = 64 * MIB;
 // Tiles work on about 1 MB, their second-level cache; the highest strips (blocks of 256) take twice that.
 const LARGEST_SCRATCH = 2.5 * MIB;
 
-/** Divides `memoryBytes` among `threads`: at most half goes to working memory, the rest to the slot. */
+/** Divides `memoryBytes` among `threads`: at most half goes to working memory, the rest to the ring. */
 export function divideBudget(memoryBytes: number, threads: number): Budget {
   if (!Number.isSafeInteger(memoryBytes) || memoryBytes < 0 || !(threads >= 1)) {
     throw new RangeError(`budget of ${memoryBytes} bytes for ${threads} threads`);
@@ -27,8 +27,8 @@ export function divideBudget(memoryBytes: number, threads: number): Budget {
   // Multiples of a cache line, so that buffers laid out one after another stay aligned.
   const scratch = Math.min(LARGEST_SCRATCH, Math.floor(memoryBytes / (2 * threads)));
   const scratchBytes = Math.floor(scratch / 64) * 64;
-  const slotBytes = Math.floor((memoryBytes - threads * scratchBytes) / 64) * 64;
-  return { memoryBytes, threads, scratchBytes, slotBytes };
+  const ringBytes = Math.floor((memoryBytes - threads * scratchBytes) / 64) * 64;
+  return { memoryBytes, threads, scratchBytes, ringBytes };
 }
 
 /** The error for work that does not fit `budget`, though `neededBytes` of `--memory` would do. */

@@ -3,11 +3,11 @@
 import { floatByteLength } from '../kernels/float-types.ts';
 import type { FileRange } from '../model/tensor-data.ts';
 import { blockFormat, channelBytes, totalBytes, zeroPointUnit } from './channel-bytes.ts';
+import { fillPart, type PanelParts, panelParts } from './panel-parts.ts';
 import { cutPanels, stripsOf } from './panels.ts';
-import type { CompareJob, TieGateJob, TileInput } from './program.ts';
+import { type CompareJob, RING, type TieGateJob, type TileInput } from './program.ts';
 import type { ProgramLayout } from './program-layout.ts';
 import { rowTiles } from './row-tiles.ts';
-import { fillSlot, type SlotParts, slotParts } from './slot-parts.ts';
 
 /** What a tie gate reads; `zeroPoints` exactly when the job has them. */
 export interface TieGateRanges {
@@ -61,7 +61,7 @@ export function layTieGateRows(
   }
 }
 
-/** A float table stored [K, N]: the codes of a panel wait in a slot while its columns pass by in strips. */
+/** A float table stored [K, N]: the codes of a panel wait in the ring while its columns pass by in strips. */
 export function layTieGateColumns(
   layout: ProgramLayout,
   index: number,
@@ -79,17 +79,21 @@ export function layTieGateColumns(
     k,
     elementBytes: size,
     unit: zeroPointUnit(job),
-    slotBytesPerChannel: totalBytes(whole),
+    panelBytesPerChannel: totalBytes(whole),
     extraBytesPerChannel: (rows: number) => totalBytes(channelBytes(format, rows)),
   };
   const cut = cutPanels(work, layout.budget, describeGate(job));
   for (let firstChannel = 0; firstChannel < n; firstChannel += cut.channels) {
     const channels = Math.min(cut.channels, n - firstChannel);
-    const parts = slotParts(whole, channels);
-    layout.panels.add(parts.byteLength, (slot) => {
+    const parts = panelParts(whole, channels);
+    layout.panels.add(parts.byteLength, (start) => {
       const fill = encodedRanges(ranges).flatMap((range, part) =>
-        fillSlot(copyJob, slot, parts, part, (done, length) =>
-          layout.input(range, firstChannel * (parts.strides[part] ?? 0) + done, length),
+        fillPart(
+          copyJob,
+          start + (parts.offsets[part] ?? 0),
+          parts.byteLengths[part] ?? 0,
+          (done, length) =>
+            layout.input(range, firstChannel * (parts.strides[part] ?? 0) + done, length),
         ),
       );
       const drain = Array.from(stripsOf(cut, k, firstChannel, channels), (strip) => {
@@ -98,7 +102,7 @@ export function layTieGateColumns(
         const part = channelBytes(format, strip.elements);
         const partBytes = [part.codes, part.scales, part.zeroPoints];
         const encoded = encodedRanges(ranges).map((_, i) =>
-          slotInput(slot, parts, i, {
+          ringInput(start, parts, i, {
             channel: strip.firstChannel - firstChannel,
             channels: strip.channels,
             byteOffset: beforeParts[i] ?? 0,
@@ -113,17 +117,17 @@ export function layTieGateColumns(
   }
 }
 
-/** A part of some channels of a slot: `byteLength` bytes of each, `byteOffset` into the channel. */
-function slotInput(
-  slot: number,
-  parts: SlotParts,
+/** A part of some channels of a panel that begins at `start` of the ring: `byteLength` bytes of each, `byteOffset` into the channel. */
+function ringInput(
+  start: number,
+  parts: PanelParts,
   part: number,
   piece: { channel: number; channels: number; byteOffset: number; byteLength: number },
 ): TileInput {
   const strideBytes = parts.strides[part] ?? 0;
   return {
-    file: -1 - slot,
-    byteOffset: (parts.offsets[part] ?? 0) + piece.channel * strideBytes + piece.byteOffset,
+    file: RING,
+    byteOffset: start + (parts.offsets[part] ?? 0) + piece.channel * strideBytes + piece.byteOffset,
     segmentByteLength: piece.byteLength,
     segments: piece.channels,
     strideBytes,
@@ -157,7 +161,7 @@ export function layCompareFlat(
   }
 }
 
-/** `b` is stored transposed: a panel of its rows waits in a slot while the columns of `a` pass by in strips. */
+/** `b` is stored transposed: a panel of its rows waits in the ring while the columns of `a` pass by in strips. */
 export function layCompareColumns(
   layout: ProgramLayout,
   index: number,
@@ -174,19 +178,19 @@ export function layCompareColumns(
     k,
     elementBytes: size,
     unit: 64,
-    slotBytesPerChannel: channelByteLength,
+    panelBytesPerChannel: channelByteLength,
     extraBytesPerChannel: () => 0,
   };
   const cut = cutPanels(work, layout.budget, describeCompare(job));
   for (let firstChannel = 0; firstChannel < n; firstChannel += cut.channels) {
     const channels = Math.min(cut.channels, n - firstChannel);
-    const parts = slotParts({ codes: channelByteLength, scales: 0, zeroPoints: 0 }, channels);
-    layout.panels.add(parts.byteLength, (slot) => {
-      const fill = fillSlot(copyJob, slot, parts, 0, (done, length) =>
+    const parts = panelParts({ codes: channelByteLength, scales: 0, zeroPoints: 0 }, channels);
+    layout.panels.add(parts.byteLength, (start) => {
+      const fill = fillPart(copyJob, start, parts.byteLengths[0] ?? 0, (done, length) =>
         layout.input(b, firstChannel * channelByteLength + done, length),
       );
       const drain = Array.from(stripsOf(cut, k, firstChannel, channels), (strip) => {
-        const other = slotInput(slot, parts, 0, {
+        const other = ringInput(start, parts, 0, {
           channel: strip.firstChannel - firstChannel,
           channels: strip.channels,
           byteOffset: strip.firstElement * size,

@@ -99,7 +99,7 @@ export async function runNative(
     starts: program.tiles.starts,
     inputs: Int32Array.from(program.inputs, (file) => file.fd),
     outputs: Int32Array.from(program.outputs, (file) => file.fd),
-    slots: Float64Array.from(program.slots),
+    ringBytes: program.ringBytes,
     scratchBytes: program.scratchBytes,
     threads: control.threads,
     mapped: control.mapped,

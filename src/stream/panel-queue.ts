@@ -1,8 +1,9 @@
-/** Orders the tiles of panels that share one slot. Pure. */
+/** Orders the tiles of panels, which pass through one ring of memory. Pure. */
 
+import { alignLine } from './channel-bytes.ts';
 import type { UnorderedTile } from './program.ts';
 
-/** A panel's tiles: those that fill its slot, and those that use the filled slot. */
+/** A panel's tiles: those that fill its place in the ring, and those that use what is there then. */
 export interface Panel {
   readonly fill: Iterable<UnorderedTile>;
   readonly drain: Iterable<UnorderedTile>;
@@ -11,32 +12,84 @@ export interface Panel {
 /** Receives tiles in their final order; answers how many there are now. */
 export type TileSink = (tile: UnorderedTile, after: number) => number;
 
+/** A part of the ring that a panel has, until the first `freeAfter` tiles are complete. */
+interface Region {
+  readonly start: number;
+  readonly end: number;
+  freeAfter: number;
+}
+
+/** The panel that is full and whose tiles wait to be mixed with those that follow. */
+interface FullPanel {
+  readonly region: Region;
+  readonly drain: Iterator<UnorderedTile>;
+  /** Tiles that must be complete before it is full. */
+  readonly fullAfter: number;
+}
+
 /**
- * Lets panels take turns with one slot: it is filled by all threads, used by all threads, filled again. At each turn
- * a thread waits for the last strip of another, a fraction of a millisecond; a second slot would save that and halve
- * the width of the panels.
+ * Gives each panel a part of the ring. Files are written by one thread at a time, whoever has several: so the tiles
+ * that write a panel are mixed with those that fill the next one, where the ring has room for both.
  */
 export class PanelQueue {
   readonly #sink: TileSink;
-  #slotBytes = 0;
-  /** Tiles that must be complete before the slot may be filled again. */
-  #freeAfter = 0;
+  readonly #ringBytes: number;
+  #regions: Region[] = [];
+  #next = 0;
+  #usedBytes = 0;
+  #full: FullPanel | undefined;
 
-  constructor(sink: TileSink) {
+  /** `ringBytes` is how much panels share; one that is larger has it, and more, to itself. */
+  constructor(ringBytes: number, sink: TileSink) {
+    this.#ringBytes = ringBytes;
     this.#sink = sink;
   }
 
-  /** Byte lengths of the slots that are in use. */
-  get slotBytes(): readonly number[] {
-    return this.#slotBytes === 0 ? [] : [this.#slotBytes];
+  /** How much of the ring is in use, in bytes. */
+  get usedBytes(): number {
+    return this.#usedBytes;
   }
 
-  /** Adds a panel that takes `byteLength` bytes of a slot; `lay` gets the number of that slot. */
-  add(byteLength: number, lay: (slot: number) => Panel): void {
-    this.#slotBytes = Math.max(this.#slotBytes, byteLength);
-    const { fill, drain } = lay(0);
-    let filled = 0;
-    for (const tile of fill) filled = this.#sink(tile, this.#freeAfter);
-    for (const tile of drain) this.#freeAfter = this.#sink(tile, filled);
+  /** Adds a panel that takes `byteLength` bytes; `lay` gets the offset of its part of the ring. */
+  add(byteLength: number, lay: (start: number) => Panel): void {
+    const start = this.#next + byteLength <= this.#ringBytes ? this.#next : 0;
+    const end = start + byteLength;
+    const overlaps = (other: Region) => other.start < end && start < other.end;
+    if (this.#full !== undefined && overlaps(this.#full.region)) this.finish();
+    const freeAfter = this.#regions
+      .filter(overlaps)
+      .reduce((most, other) => Math.max(most, other.freeAfter), 0);
+    this.#regions = this.#regions.filter((other) => !overlaps(other));
+
+    const { fill, drain } = lay(start);
+    let fullAfter = 0;
+    for (const tile of fill) {
+      fullAfter = this.#sink(tile, freeAfter);
+      this.mix();
+    }
+    this.finish();
+    const region = { start, end, freeAfter: 0 };
+    this.#regions.push(region);
+    this.#full = { region, drain: drain[Symbol.iterator](), fullAfter };
+    this.#next = alignLine(end);
+    this.#usedBytes = Math.max(this.#usedBytes, end);
+  }
+
+  /** Lets one tile of the full panel follow what was appended; false when there is none. */
+  mix(): boolean {
+    if (this.#full === undefined) return false;
+    const { region, drain, fullAfter } = this.#full;
+    const next = drain.next();
+    if (next.done) {
+      this.#full = undefined;
+      return false;
+    }
+    region.freeAfter = this.#sink(next.value, fullAfter);
+    return true;
+  }
+
+  /** Appends what is left of the full panel. */
+  finish(): void {
+    while (this.mix());
   }
 }

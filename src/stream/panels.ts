@@ -1,25 +1,33 @@
 /**
  * Cuts work on a [K, N] weight into panels of neighbouring columns, and panels into strips. All threads share a
- * panel: its result (or the other tensor of a comparison), channel by channel, lies in a slot. A strip is what one
+ * panel: its result (or the other tensor of a comparison), channel by channel, lies in the ring. A strip is what one
  * thread reads at a time: some rows of some of the panel's columns. Pure.
  */
 
-import { alignUp, ceilDiv, KIB, MIB } from '../bytes.ts';
+import { alignUp, ceilDiv, MIB } from '../bytes.ts';
 import { type Budget, budgetError } from './budget.ts';
 import { paddedStride } from './channel-bytes.ts';
 
-// A strip stays in the second-level cache between its reading and its kernel: measured 30 % less processor time
-// than with strips of 4 MB.
-const STRIP_BYTES = MIB + 64 * KIB; // 128 rows of two pages, and what their padding takes
+// A strip should stay in the second-level cache between its reading and its kernel. That whole rows of a weight are one
+// run of bytes, read by one call, saves more: 15 % of the processor time with 2,560 x 8,704 elements.
+const STRIP_BYTES = 2.25 * MIB;
 
-// A channel's codes, scales and zero points are far apart in a slot: the more rows a strip has, the more of each is
-// written in one visit, but the shorter are the segments it is read in. 64 rows take half as much processor time
-// again; 256 rows save in the kernel less than they lose in system calls, a fifth of the whole.
+// Rows that are narrow anyway are read together up to here.
+const TALL_STRIP_BYTES = MIB;
+
+// A channel's codes, scales and zero points are far apart in the ring: the more rows a strip has, the more of each is
+// written in one visit, but the shorter are the segments it is read in.
 const STRIP_ROWS = 128;
 
-// Panels need not fill the budget. Measured on 4 GB: slots of 8, 12 and 48 MB take the same time. The smaller the slot,
-// the less a model of 10 GB takes more memory than one of 1 GB; below this the segments of tall weights get short.
-const SLOT_BYTES = 6 * MIB;
+/**
+ * What panels share: the same for every model, so that a large one takes no more memory than a small one. It holds
+ * a page of each of 16,384 rows at 4 bits.
+ */
+export const RING_BYTES = 18.5 * MIB;
+
+// Where the ring is too small for it, a panel may be larger: segments of a page take a quarter more processor time
+// than whole rows, those of 1.5 KB more than twice as much.
+const WHOLE_ROWS_ELEMENTS = 32 * MIB;
 
 const PAGE = 4096;
 const LINE = 64;
@@ -32,9 +40,9 @@ export interface PanelWork {
   readonly elementBytes: number;
   /** Strips are cut at multiples of this many rows. */
   readonly unit: number;
-  /** Bytes of one whole channel in the slot. */
-  readonly slotBytesPerChannel: number;
-  /** A panel has at least this many columns where the budget allows; 1 when left out. */
+  /** Bytes of one whole channel in the ring. */
+  readonly panelBytesPerChannel: number;
+  /** A panel has at least this many columns where the budget allows, whatever the ring holds; 1 when left out. */
   readonly leastChannels?: number;
   /** Working memory, in bytes, that a strip needs per channel besides the strip itself. */
   readonly extraBytesPerChannel: (rows: number) => number;
@@ -50,8 +58,8 @@ export interface PanelCut {
   readonly rows: number;
 }
 
-// Three parts lie in a slot and up to four in scratch memory, each starting on a cache line.
-const SLOT_SLACK = 3 * LINE;
+// Three parts make a panel and up to four in scratch memory, each starting on a cache line.
+const PANEL_SLACK = 3 * LINE;
 const SCRATCH_SLACK = 4 * LINE;
 
 function scratchBytes(work: PanelWork, channels: number, rows: number): number {
@@ -81,30 +89,30 @@ function evenParts(count: number, most: number, elementBytes: number): number {
 
 /** Chooses the cut for `budget`. Throws a ResourceError that names `what` when not even one column fits. */
 export function cutPanels(work: PanelWork, budget: Budget, what: string): PanelCut {
-  const { n, k, unit, elementBytes, slotBytesPerChannel } = work;
+  const { n, k, unit, elementBytes, panelBytesPerChannel } = work;
   const tallest = alignUp(k, unit);
   let rows = Math.min(alignUp(STRIP_ROWS, unit), tallest);
   if (mostInScratch(work, rows, budget.scratchBytes) < PAGE / elementBytes) rows = unit;
   const fitting = mostInScratch(work, rows, budget.scratchBytes);
   const least = Math.min(n, work.leastChannels ?? 1);
-  const slotBytes = Math.min(
-    budget.slotBytes,
-    Math.max(SLOT_BYTES, least * slotBytesPerChannel + SLOT_SLACK),
+  const panelBytes = Math.min(
+    budget.ringBytes,
+    Math.max(RING_BYTES, least * panelBytesPerChannel + PANEL_SLACK),
   );
-  const inSlot = Math.floor((slotBytes - SLOT_SLACK) / slotBytesPerChannel);
-  if (fitting < 1 || inSlot < 1) {
+  const inRing = Math.floor((panelBytes - PANEL_SLACK) / panelBytesPerChannel);
+  if (fitting < 1 || inRing < 1) {
     const scratch = scratchBytes(work, 1, unit) + (2 * unit + 1) * LINE;
-    const slot = slotBytesPerChannel + SLOT_SLACK + 2 * LINE;
-    throw budgetError(what, budget, 2 * Math.max(budget.threads * scratch, slot));
+    const panel = panelBytesPerChannel + PANEL_SLACK + 2 * LINE;
+    throw budgetError(what, budget, 2 * Math.max(budget.threads * scratch, panel));
   }
 
-  const channels = evenParts(n, inSlot, elementBytes);
+  const channels = evenParts(n, inRing, elementBytes);
   const wide = Math.max(mostInScratch(work, rows, STRIP_BYTES), PAGE / elementBytes);
   const stripChannels = evenParts(channels, Math.min(wide, fitting), elementBytes);
   // Narrow weights: taller strips, so that a tile stays worth its administration.
   while (
     rows < tallest &&
-    (rows + unit) * stripChannels * elementBytes <= STRIP_BYTES &&
+    (rows + unit) * stripChannels * elementBytes <= TALL_STRIP_BYTES &&
     scratchBytes(work, stripChannels, rows + unit) <= budget.scratchBytes
   ) {
     rows += unit;
@@ -118,6 +126,11 @@ export interface Strip {
   readonly channels: number;
   readonly firstElement: number;
   readonly elements: number;
+}
+
+/** As `leastChannels`: whole rows of `n` elements if there are few of them, else a page of each. */
+export function readableChannels(n: number, k: number, elementBytes: number): number {
+  return n * k <= WHOLE_ROWS_ELEMENTS ? n : PAGE / elementBytes;
 }
 
 /** The strips of a panel in the order of the file: neighbours in a row follow each other. */

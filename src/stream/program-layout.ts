@@ -5,7 +5,7 @@ import type { FileRange, SourceFile } from '../model/tensor-data.ts';
 import { type Budget, divideBudget } from './budget.ts';
 import { alignLine, blockFormat, channelBytes, paddedStride } from './channel-bytes.ts';
 import { PanelQueue } from './panel-queue.ts';
-import type { Strip } from './panels.ts';
+import { RING_BYTES, type Strip } from './panels.ts';
 import type {
   Job,
   OutputFile,
@@ -63,7 +63,8 @@ export class ProgramLayout {
 
   constructor(memoryBytes: number, threads: number) {
     this.budget = divideBudget(memoryBytes, threads);
-    this.panels = new PanelQueue((tile, after) => this.push(tile, after));
+    const ringBytes = Math.min(RING_BYTES, this.budget.ringBytes);
+    this.panels = new PanelQueue(ringBytes, (tile, after) => this.#append(tile, after));
   }
 
   /** Appends a job and gives its index. */
@@ -71,8 +72,14 @@ export class ProgramLayout {
     return this.#jobs.push(job) - 1;
   }
 
+  /** Appends a tile that waits for nothing. */
+  push(tile: UnorderedTile): void {
+    this.#append(tile, 0);
+    this.panels.mix();
+  }
+
   /** Appends a tile that waits for the first `after`; gives the number of tiles. */
-  push(tile: UnorderedTile, after = 0): number {
+  #append(tile: UnorderedTile, after: number): number {
     const job = this.#jobs[tile.job];
     if (job === undefined) throw new RangeError(`no job ${tile.job}`);
     this.#scratchBytes = Math.max(this.#scratchBytes, scratchNeeded(job, tile));
@@ -113,16 +120,17 @@ export class ProgramLayout {
   }
 
   finish(): Program {
+    this.panels.finish();
     const { memoryBytes, threads } = this.budget;
-    const slots = this.panels.slotBytes;
-    const used = slots.reduce((sum, bytes) => sum + bytes, 0) + threads * this.#scratchBytes;
+    const ringBytes = this.panels.usedBytes;
+    const used = ringBytes + threads * this.#scratchBytes;
     if (used > memoryBytes) throw new RangeError(`tiles need ${used} of ${memoryBytes} bytes`);
     return {
       jobs: this.#jobs,
       tiles: this.#tiles,
       inputs: [...this.#inputs.keys()],
       outputs: [...this.#outputs.keys()],
-      slots,
+      ringBytes,
       scratchBytes: this.#scratchBytes,
       threads,
       memoryBytes,

@@ -13,7 +13,7 @@ import type {
 import type { SourceFile } from '../model/tensor-data.ts';
 import type { TileList } from './tile-list.ts';
 
-/** Byte-for-byte copy: between files, or between a file and a slot. */
+/** Byte-for-byte copy: between files, or between a file and the ring. */
 export interface CopyJob {
   readonly kernel: 'copy';
 }
@@ -81,9 +81,12 @@ export function isFold({ kernel }: Job): boolean {
   return kernel === 'tie-gate' || kernel === 'compare' || kernel === 'measure-cast';
 }
 
+/** As the file of an input or output: memory that all threads share, in which panels are put together. */
+export const RING = -1;
+
 /**
  * Bytes to read: `segments` runs of `segmentByteLength`, `strideBytes` apart, from entry `file` of the program's
- * inputs, or (file < 0) from the shared slot `-1 - file`.
+ * inputs, or from the {@link RING}.
  */
 export interface TileInput {
   readonly file: number;
@@ -93,7 +96,7 @@ export interface TileInput {
   readonly strideBytes: number;
 }
 
-/** Where results go: a place in entry `file` of the outputs, or (file < 0) in the shared slot `-1 - file`. */
+/** Where results go: a place in entry `file` of the outputs, or in the {@link RING}. */
 export interface TileOutput {
   readonly file: number;
   readonly byteOffset: number;
@@ -103,17 +106,17 @@ export interface TileOutput {
  * One unit of work. Runs on one thread once the first `after` tiles of the program are complete.
  *
  * Inputs and outputs by kernel:
- * - copy: one contiguous input; one output. From a slot: one or two inputs whose segments hold equal shares of
+ * - copy: one contiguous input; one output. From the ring: one or two inputs whose segments hold equal shares of
  *   `channels` channels each; what is written is, channel by channel, its shares in the order of the segments.
  * - quantize: the weight; codes, scales and (asymmetric) zero points. Rows go to files, one contiguous run each, or
  *   nowhere when they are only measured.
- *   Columns go to a slot: the places are those of the tile's first channel, and channels follow each other.
+ *   Columns go to the ring: the places are those of the tile's first channel, and channels follow each other.
  * - tie-gate: float table, codes, scales, zero points if any; no output.
  * - compare: a, b; no output. Transposed: channels are columns of `a`, elements its rows. Otherwise one channel,
  *   elements counted over the flat tensor.
  * - cast, measure-cast: one contiguous run of one channel, elements counted over the flat tensor; one output file, none.
  * - relayout: transposed, a strip whose channels are columns of bytes (or of one wider element) and whose elements are
- *   rows; its output is a run in a slot, the columns as rows. Otherwise one contiguous
+ *   rows; its output is a run in the ring, the columns as rows. Otherwise one contiguous
  *   run to a file, its elements bytes.
  */
 export interface Tile {
@@ -151,13 +154,13 @@ export interface Program {
   readonly tiles: TileList;
   readonly inputs: readonly SourceFile[];
   readonly outputs: readonly OutputFile[];
-  /** Byte lengths of the buffers that threads share. */
-  readonly slots: readonly number[];
+  /** Bytes of the ring. */
+  readonly ringBytes: number;
   /** Working memory each thread needs for its largest tile, in bytes. */
   readonly scratchBytes: number;
   /** Threads the budget was divided among; a run may use fewer, never more. */
   readonly threads: number;
-  /** The budget: slots and threads × scratch stay within it. */
+  /** The budget: ring and threads × scratch stay within it. */
   readonly memoryBytes: number;
   /** Bytes all tiles together read from files: the total of the progress. */
   readonly inputBytes: number;

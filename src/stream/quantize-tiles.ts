@@ -3,11 +3,11 @@
 import { floatByteLength } from '../kernels/float-types.ts';
 import type { FileRange } from '../model/tensor-data.ts';
 import { blockFormat, channelBytes, totalBytes, zeroPointUnit } from './channel-bytes.ts';
-import { cutPanels, stripsOf } from './panels.ts';
-import type { OutputPlace, QuantizeJob, UnorderedTile } from './program.ts';
+import { drainStrips, panelParts } from './panel-parts.ts';
+import { cutPanels, readableChannels, stripsOf } from './panels.ts';
+import { type OutputPlace, type QuantizeJob, RING, type UnorderedTile } from './program.ts';
 import type { ProgramLayout } from './program-layout.ts';
 import { rowTiles } from './row-tiles.ts';
-import { drainStrips, slotParts } from './slot-parts.ts';
 
 /** Where the three results of a quantizer go; `zeroPoints` exactly when it is asymmetric. */
 export interface QuantizePlaces {
@@ -65,7 +65,7 @@ export function layQuantizeRows(
   }
 }
 
-/** A weight stored [K, N]: strips of a panel of columns meet in a slot, which is written when it is complete. */
+/** A weight stored [K, N]: strips of a panel of columns meet in the ring, which writes the panel when it is complete. */
 export function layQuantizeColumns(
   layout: ProgramLayout,
   index: number,
@@ -85,7 +85,8 @@ export function layQuantizeColumns(
       k,
       elementBytes: size,
       unit: zeroPointUnit(job.parameters),
-      slotBytesPerChannel: totalBytes(whole),
+      panelBytesPerChannel: totalBytes(whole),
+      leastChannels: readableChannels(n, k, size),
       extraBytesPerChannel: () => 0,
     },
     layout.budget,
@@ -99,8 +100,8 @@ export function layQuantizeColumns(
   };
   for (let firstChannel = 0; firstChannel < n; firstChannel += cut.channels) {
     const channels = Math.min(cut.channels, n - firstChannel);
-    const parts = slotParts(whole, channels);
-    layout.panels.add(parts.byteLength, (slot) => {
+    const parts = panelParts(whole, channels);
+    layout.panels.add(parts.byteLength, (start) => {
       const fill = function* (): Generator<UnorderedTile> {
         for (const strip of stripsOf(cut, k, firstChannel, channels)) {
           const before = partsOf(strip.firstElement);
@@ -111,8 +112,9 @@ export function layQuantizeColumns(
             ...strip,
             inputs: [layout.strip(source, strip, n, size)],
             outputs: parts.offsets.slice(0, results).map((offset, part) => ({
-              file: -1 - slot,
-              byteOffset: offset + channels * (before[part] ?? 0) + inPanel * (share[part] ?? 0),
+              file: RING,
+              byteOffset:
+                start + offset + channels * (before[part] ?? 0) + inPanel * (share[part] ?? 0),
             })),
           };
         }
@@ -121,8 +123,8 @@ export function layQuantizeColumns(
         for (const [part, place] of targets.entries()) {
           const bytes = (elements: number) => partsOf(elements)[part] ?? 0;
           const panel = { channels, rows: cut.rows, k, bytes };
-          const start = parts.offsets[part] ?? 0;
-          yield* drainStrips(copyJob, slot, start, panel, (done) =>
+          const first = start + (parts.offsets[part] ?? 0);
+          yield* drainStrips(copyJob, first, panel, (done) =>
             layout.output(place, firstChannel * bytes(k) + done),
           );
         }

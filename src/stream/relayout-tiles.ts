@@ -7,11 +7,11 @@ import {
   relayoutSourceLength,
 } from '../kernels/kernel.ts';
 import type { FileRange } from '../model/tensor-data.ts';
+import { drainStrips, panelParts } from './panel-parts.ts';
 import { cutPanels, stripsOf } from './panels.ts';
-import type { OutputPlace, UnorderedTile } from './program.ts';
+import { type OutputPlace, RING, type UnorderedTile } from './program.ts';
 import type { ProgramLayout } from './program-layout.ts';
 import { rowTiles } from './row-tiles.ts';
-import { drainStrips, slotParts } from './slot-parts.ts';
 
 type Bits = RelayoutParameters['bits'];
 
@@ -52,7 +52,7 @@ export function layRelayoutFlat(
   }
 }
 
-/** Strips of a panel of columns meet in a slot, each in a run of its own; what they make together is written then. */
+/** Strips of a panel of columns meet in the ring, each in a run of its own; what they make together is written then. */
 export function layRelayoutTransposed(
   layout: ProgramLayout,
   index: number,
@@ -73,7 +73,7 @@ export function layRelayoutTransposed(
       k: rows,
       elementBytes,
       unit: UNIT,
-      slotBytesPerChannel: perColumn * row,
+      panelBytesPerChannel: perColumn * row,
       leastChannels: LEAST_SEGMENT / elementBytes,
       extraBytesPerChannel: () => 0,
     },
@@ -84,25 +84,26 @@ export function layRelayoutTransposed(
     const channels = Math.min(cut.channels, n - firstChannel);
     const first = firstChannel * perColumn;
     const count = Math.min(channels * perColumn, columns - first);
-    const parts = slotParts({ codes: row, scales: 0, zeroPoints: 0 }, count);
-    layout.panels.add(parts.byteLength, (slot) => {
+    const parts = panelParts({ codes: row, scales: 0, zeroPoints: 0 }, count);
+    layout.panels.add(parts.byteLength, (start) => {
       const fill = function* (): Generator<UnorderedTile> {
         for (const strip of stripsOf(cut, rows, firstChannel, channels)) {
           const inPanel = (strip.firstChannel - firstChannel) * perColumn;
           const byteOffset =
+            start +
             count * packedByteLength(bits, strip.firstElement) +
             inPanel * packedByteLength(bits, strip.elements);
           yield {
             job: index,
             ...strip,
             inputs: [layout.strip(source, strip, n, elementBytes)],
-            outputs: [{ file: -1 - slot, byteOffset }],
+            outputs: [{ file: RING, byteOffset }],
           };
         }
       };
       const bytes = (elements: number) => packedByteLength(bits, elements);
       const panel = { channels: count, rows: cut.rows, k: rows, bytes };
-      const drain = drainStrips(copyJob, slot, 0, panel, (done) =>
+      const drain = drainStrips(copyJob, start, panel, (done) =>
         layout.output(place, first * row + done),
       );
       return { fill: fill(), drain };

@@ -33,8 +33,8 @@ import { columnElements } from './relayout-tiles.ts';
 
 /** Memory and files, as a tile sees them. Reads and writes throw a TileFailure. */
 export interface TileIo {
-  /** The shared slot that `place` names, from its offset on. */
-  slot(place: TileInput | TileOutput): Uint8Array;
+  /** The ring from the offset of `place` on. */
+  ring(place: TileInput | TileOutput): Uint8Array;
   /** Most that take() gives a tile. */
   readonly scratchByteLength: number;
   /** Working memory, free again when the next tile starts. Starts on a cache line. */
@@ -84,7 +84,7 @@ function copy(tile: Tile, io: TileIo): TileOutcome {
   const byteLength = input.segmentByteLength;
   if (input.file < 0) return gather(tile, output, io);
   if (output.file < 0) {
-    io.read(input, io.slot(output), byteLength);
+    io.read(input, io.ring(output), byteLength);
     return DONE;
   }
   const buffer = io.take(Math.min(COPY_PIECE, byteLength));
@@ -103,17 +103,17 @@ function copy(tile: Tile, io: TileIo): TileOutcome {
 }
 
 /**
- * Writes what a slot holds in runs of all channels' shares, channel by channel: as many channels at a time as scratch
+ * Writes what the ring holds in runs of all channels' shares, channel by channel: as many channels at a time as scratch
  * memory holds.
  */
 function gather(tile: Tile, output: TileOutput, io: TileIo): TileOutcome {
   const { channels } = tile;
   const runs = tile.inputs.flatMap((input) => {
     const share = input.segmentByteLength / channels;
-    const slot = io.slot(input);
+    const ring = io.ring(input);
     return Array.from({ length: input.segments }, (_, i) => ({
       share,
-      bytes: slot.subarray(i * input.strideBytes, i * input.strideBytes + share * channels),
+      bytes: ring.subarray(i * input.strideBytes, i * input.strideBytes + share * channels),
     }));
   });
   const perChannel = runs.reduce((sum, { share }) => sum + share, 0);
@@ -157,7 +157,7 @@ function fetch(io: TileIo, input: TileInput | undefined): View {
   if (input.file < 0) {
     const { strideBytes } = input;
     const reach = (segments - 1) * strideBytes + segmentByteLength;
-    return { bytes: io.slot(input).subarray(0, reach), strideBytes };
+    return { bytes: io.ring(input).subarray(0, reach), strideBytes };
   }
   const strideBytes = segments > 1 ? paddedStride(segmentByteLength) : segmentByteLength;
   const bytes = io.take(segments * strideBytes);
@@ -220,7 +220,7 @@ function measured(
 function quantizeColumnTile(job: QuantizeJob, tile: Tile, io: TileIo): TileOutcome {
   const { bytes, strideBytes } = fetch(io, tile.inputs[0]);
   const { parameters } = job;
-  const results = tile.outputs.map((output) => io.slot(output));
+  const results = tile.outputs.map((output) => io.ring(output));
   const out = quantizeTarget(job, tile.elements, results);
   const hit = quantizeColumns(parameters, bytes, strideBytes, tile.elements, tile.channels, out);
   if (hit >= 0) return { hit };
@@ -252,7 +252,7 @@ function relayout({ parameters }: RelayoutJob, tile: Tile, io: TileIo): TileOutc
     rowStride: strideBytes,
     rows: tile.elements,
     columns: Math.min(tile.channels * columnElements(bits), columns - before),
-    target: io.slot(output),
+    target: io.ring(output),
     columnStride: packedByteLength(bits, tile.elements),
   });
   return DONE;

@@ -71,19 +71,19 @@ function packErrors({ jobs }: Program, errors: ReadonlyMap<number, ErrorSum>): F
   return packed;
 }
 
-/** Slots, scratch memory and files of a program. */
+/** Ring, scratch memory and files of a program. */
 class SerialMachine implements TileIo {
   bytesRead = 0;
   bytesWritten = 0;
   readonly #program: Program;
-  readonly #slots: readonly Uint8Array[];
+  readonly #ring: Uint8Array;
   readonly #scratch: Uint8Array;
   #used = 0;
   #tile = 0;
 
   constructor(program: Program) {
     this.#program = program;
-    this.#slots = program.slots.map((byteLength) => new Uint8Array(byteLength));
+    this.#ring = new Uint8Array(program.ringBytes);
     this.#scratch = new Uint8Array(program.scratchBytes);
   }
 
@@ -97,10 +97,8 @@ class SerialMachine implements TileIo {
     this.#used = 0;
   }
 
-  slot(place: TileInput | TileOutput): Uint8Array {
-    const slot = this.#slots[-1 - place.file];
-    if (slot === undefined) throw new RangeError(`no slot ${-1 - place.file}`);
-    return slot.subarray(place.byteOffset);
+  ring(place: TileInput | TileOutput): Uint8Array {
+    return this.#ring.subarray(place.byteOffset);
   }
 
   take(byteLength: number): Uint8Array {

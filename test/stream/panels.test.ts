@@ -1,36 +1,53 @@
 import { describe, expect, test } from 'vitest';
 import { MIB } from '../../src/bytes.ts';
 import { divideBudget } from '../../src/stream/budget.ts';
-import { cutPanels, stripsOf } from '../../src/stream/panels.ts';
+import { cutPanels, RING_BYTES, readableChannels, stripsOf } from '../../src/stream/panels.ts';
 
 /** int4 in blocks of 32 from fp16. */
 function work(n: number, k: number) {
-  const slotBytesPerChannel = k / 2 + k / 16 + k / 64;
-  return { n, k, elementBytes: 2, unit: 64, slotBytesPerChannel, extraBytesPerChannel: () => 0 };
+  const panelBytesPerChannel = k / 2 + k / 16 + k / 64;
+  return { n, k, elementBytes: 2, unit: 64, panelBytesPerChannel, extraBytesPerChannel: () => 0 };
 }
 
 describe('with 64 MiB and two threads', () => {
   const budget = divideBudget(64 * MIB, 2);
 
-  test('a weight of moderate size is one panel', () => {
-    expect(cutPanels(work(4096, 2560), budget, 'test').channels).toBe(4096);
+  test('a weight of moderate size is one panel of whole rows', () => {
+    expect(cutPanels(work(8704, 2560), budget, 'test')).toMatchObject({
+      channels: 8704,
+      stripChannels: 8704,
+    });
   });
 
-  test('the panels of a language-model head begin on cache lines and take 6 MB at most', () => {
+  test('so it is at 8 bits, though it takes more than the ring', () => {
+    const wide = { ...work(8704, 2560), panelBytesPerChannel: 2560 * 1.125 };
+    expect(cutPanels(wide, budget, 'test').channels).toBeLessThan(8704);
+    const leastChannels = readableChannels(8704, 2560, 2);
+    expect(cutPanels({ ...wide, leastChannels }, budget, 'test').channels).toBe(8704);
+  });
+
+  test('of a tall weight a panel has a page of each row', () => {
+    const leastChannels = readableChannels(8192, 28672, 2);
+    expect(cutPanels({ ...work(8192, 28672), leastChannels }, budget, 'test').channels).toBe(2048);
+  });
+
+  test('the panels of a language-model head begin on pages and fit the ring', () => {
     const { channels } = cutPanels(work(262144, 2560), budget, 'test');
-    expect((channels * 2) % 64).toBe(0);
-    expect(channels * work(262144, 2560).slotBytesPerChannel).toBeLessThanOrEqual(6 * MIB);
-    expect(channels * 2).toBeGreaterThanOrEqual(6 * 1024);
+    expect((channels * 2) % 4096).toBe(0);
+    expect(channels * work(262144, 2560).panelBytesPerChannel).toBeLessThanOrEqual(RING_BYTES);
+    expect(channels * 2).toBeGreaterThanOrEqual(16 * 1024);
   });
 
-  test('a channel larger than a slot needs to be still has one', () => {
+  test('a channel larger than the ring still has one', () => {
     expect(cutPanels(work(8, 20_000_000), divideBudget(64 * MIB, 2), 'test').channels).toBe(1);
   });
 
-  test('strips stay in the second-level cache', () => {
+  test('strips take what a second-level cache has', () => {
     const { stripChannels, rows } = cutPanels(work(262144, 2560), budget, 'test');
     expect(rows).toBe(128);
-    expect(stripChannels * rows * 2).toBe(MIB);
+    expect((stripChannels * 2) % 4096).toBe(0);
+    expect(stripChannels * rows * 2).toBeGreaterThan(MIB);
+    expect(stripChannels * rows * 2).toBeLessThanOrEqual(2.25 * MIB);
   });
 
   test('a narrow weight is read in taller strips', () => {
@@ -55,6 +72,6 @@ describe('with 64 MiB and two threads', () => {
 
 test('sixteen threads share the same memory', () => {
   const budget = divideBudget(64 * MIB, 16);
-  expect(16 * budget.scratchBytes + budget.slotBytes).toBeLessThanOrEqual(64 * MIB);
+  expect(16 * budget.scratchBytes + budget.ringBytes).toBeLessThanOrEqual(64 * MIB);
   expect(cutPanels(work(262144, 2560), budget, 'test').channels).toBeGreaterThanOrEqual(4096);
 });

@@ -1,14 +1,14 @@
-/** How codes, scales and zero points of a panel lie in a slot, and the tiles that move them. Pure. */
+/** How codes, scales and zero points of a panel lie in the ring, and the tiles that move them. Pure. */
 
 import { MIB } from '../bytes.ts';
 import { alignLine, type ChannelBytes } from './channel-bytes.ts';
-import type { TileInput, TileOutput, UnorderedTile } from './program.ts';
+import { RING, type TileInput, type TileOutput, type UnorderedTile } from './program.ts';
 
-// Reading and writing a slot is shared by the threads in parts of this size.
-const SLOT_TILE = MIB;
+// Reading and writing a panel is shared by the threads in parts of this size.
+const PANEL_TILE = MIB;
 
-/** Parts of a slot in the order codes, scales, zero points; each starts on a cache line. */
-export interface SlotParts {
+/** Parts of a panel in the order codes, scales, zero points; each starts on a cache line. */
+export interface PanelParts {
   readonly offsets: readonly number[];
   /** Bytes per channel. */
   readonly strides: readonly number[];
@@ -17,7 +17,7 @@ export interface SlotParts {
 }
 
 /** Lays out `channels` whole channels. */
-export function slotParts(whole: ChannelBytes, channels: number): SlotParts {
+export function panelParts(whole: ChannelBytes, channels: number): PanelParts {
   const strides = [whole.codes, whole.scales, whole.zeroPoints];
   const byteLengths = strides.map((stride) => stride * channels);
   const offsets: number[] = [];
@@ -30,8 +30,8 @@ export function slotParts(whole: ChannelBytes, channels: number): SlotParts {
 }
 
 function* cut(byteLength: number): Generator<[done: number, length: number]> {
-  for (let done = 0; done < byteLength; done += SLOT_TILE) {
-    yield [done, Math.min(SLOT_TILE, byteLength - done)];
+  for (let done = 0; done < byteLength; done += PANEL_TILE) {
+    yield [done, Math.min(PANEL_TILE, byteLength - done)];
   }
 }
 
@@ -47,13 +47,12 @@ export interface StripedPanel {
 }
 
 /**
- * Tiles that write one part of a slot which strips have filled. Each strip leaves its results of all channels in one
+ * Tiles that write the part of a panel at `start`, which strips have filled. Each strip leaves its results of all channels in one
  * run, after those of the strips before it: threads that work on neighbouring strips then share no cache line, and no
  * line is visited twice. `place` gives the place of byte `done` of the part as files have it, channel by channel.
  */
 export function* drainStrips(
   job: number,
-  slot: number,
   start: number,
   panel: StripedPanel,
   place: (done: number) => TileOutput,
@@ -62,14 +61,13 @@ export function* drainStrips(
   const whole = Math.floor(k / rows);
   const share = bytes(rows);
   const rest = bytes(k) - whole * share;
-  const step = Math.max(1, Math.floor(SLOT_TILE / bytes(k)));
-  const file = -1 - slot;
+  const step = Math.max(1, Math.floor(PANEL_TILE / bytes(k)));
   for (let first = 0; first < channels; first += step) {
     const count = Math.min(step, channels - first);
     const inputs: TileInput[] = [];
     if (whole > 0) {
       inputs.push({
-        file,
+        file: RING,
         byteOffset: start + first * share,
         segmentByteLength: count * share,
         segments: whole,
@@ -78,7 +76,7 @@ export function* drainStrips(
     }
     if (rest > 0) {
       inputs.push({
-        file,
+        file: RING,
         byteOffset: start + whole * channels * share + first * rest,
         segmentByteLength: count * rest,
         segments: 1,
@@ -89,19 +87,17 @@ export function* drainStrips(
   }
 }
 
-/** Tiles that read one part of a slot; `source` gives the `length` bytes from byte `done` on. */
-export function fillSlot(
+/** Tiles that bring `byteLength` bytes to `start`; `source` gives the `length` ones from byte `done` on. */
+export function fillPart(
   job: number,
-  slot: number,
-  parts: SlotParts,
-  part: number,
+  start: number,
+  byteLength: number,
   source: (done: number, length: number) => TileInput,
 ): UnorderedTile[] {
-  const start = parts.offsets[part] ?? 0;
-  return Array.from(cut(parts.byteLengths[part] ?? 0), ([done, length]) => ({
+  return Array.from(cut(byteLength), ([done, length]) => ({
     job,
     ...WHOLE,
     inputs: [source(done, length)],
-    outputs: [{ file: -1 - slot, byteOffset: start + done }],
+    outputs: [{ file: RING, byteOffset: start + done }],
   }));
 }
