@@ -1,16 +1,16 @@
 /** Orders the tiles of panels, which pass through one ring of memory. Pure. */
 
 import { alignLine } from './channel-bytes.ts';
-import type { UnorderedTile } from './program.ts';
+import type { TileSeries } from './tile-series.ts';
 
 /** A panel's tiles: those that fill its place in the ring, and those that use what is there then. */
 export interface Panel {
-  readonly fill: Iterable<UnorderedTile>;
-  readonly drain: Iterable<UnorderedTile>;
+  readonly fill: Iterable<TileSeries>;
+  readonly drain: Iterable<TileSeries>;
 }
 
-/** Receives tiles in their final order; answers how many there are now. */
-export type TileSink = (tile: UnorderedTile, after: number) => number;
+/** Receives tiles in their final order, by series and index; answers how many there are now. */
+export type TileSink = (series: TileSeries, index: number, after: number) => number;
 
 /** A part of the ring that a panel has, until the first `freeAfter` tiles are complete. */
 interface Region {
@@ -22,7 +22,9 @@ interface Region {
 /** The panel that is full and whose tiles wait to be mixed with those that follow. */
 interface FullPanel {
   readonly region: Region;
-  readonly drain: Iterator<UnorderedTile>;
+  readonly drain: Iterator<TileSeries>;
+  series?: TileSeries;
+  index: number;
   /** Tiles that must be complete before it is full. */
   readonly fullAfter: number;
 }
@@ -63,28 +65,36 @@ export class PanelQueue {
 
     const { fill, drain } = lay(start);
     let fullAfter = 0;
-    for (const tile of fill) {
-      fullAfter = this.#sink(tile, freeAfter);
-      this.mix();
+    for (const series of fill) {
+      for (let index = 0; index < series.count; index++) {
+        fullAfter = this.#sink(series, index, freeAfter);
+        this.mix();
+      }
     }
     this.finish();
     const region = { start, end, freeAfter: 0 };
     this.#regions.push(region);
-    this.#full = { region, drain: drain[Symbol.iterator](), fullAfter };
+    this.#full = { region, drain: drain[Symbol.iterator](), index: 0, fullAfter };
     this.#next = alignLine(end);
     this.#usedBytes = Math.max(this.#usedBytes, end);
   }
 
   /** Lets one tile of the full panel follow what was appended; false when there is none. */
   mix(): boolean {
-    if (this.#full === undefined) return false;
-    const { region, drain, fullAfter } = this.#full;
-    const next = drain.next();
-    if (next.done) {
-      this.#full = undefined;
-      return false;
+    const full = this.#full;
+    if (full === undefined) return false;
+    if (full.index === (full.series?.count ?? 0)) {
+      const next = full.drain.next();
+      if (next.done) {
+        this.#full = undefined;
+        return false;
+      }
+      full.series = next.value;
+      full.index = 0;
     }
-    region.freeAfter = this.#sink(next.value, fullAfter);
+    if (full.series !== undefined) {
+      full.region.freeAfter = this.#sink(full.series, full.index++, full.fullAfter);
+    }
     return true;
   }
 
