@@ -36,7 +36,10 @@ interface FullPanel {
 export class PanelQueue {
   readonly #sink: TileSink;
   readonly #ringBytes: number;
-  #regions: Region[] = [];
+  /** Those not given to another panel yet, the oldest first: in the order of the ring from #next on. */
+  readonly #regions: Region[] = [];
+  /** Tiles that must be complete before what was given away last is free. Panels get free in their order. */
+  #freeAfter = 0;
   #next = 0;
   #usedBytes = 0;
   #full: FullPanel | undefined;
@@ -54,15 +57,9 @@ export class PanelQueue {
 
   /** Adds a panel that takes `byteLength` bytes; `lay` gets the offset of its part of the ring. */
   add(byteLength: number, lay: (start: number) => Panel): void {
-    const start = this.#next + byteLength <= this.#ringBytes ? this.#next : 0;
+    const start = this.#take(byteLength);
     const end = start + byteLength;
-    const overlaps = (other: Region) => other.start < end && start < other.end;
-    if (this.#full !== undefined && overlaps(this.#full.region)) this.finish();
-    const freeAfter = this.#regions
-      .filter(overlaps)
-      .reduce((most, other) => Math.max(most, other.freeAfter), 0);
-    this.#regions = this.#regions.filter((other) => !overlaps(other));
-
+    const freeAfter = this.#freeAfter;
     const { fill, drain } = lay(start);
     let fullAfter = 0;
     for (const series of fill) {
@@ -77,6 +74,28 @@ export class PanelQueue {
     this.#full = { region, drain: drain[Symbol.iterator](), index: 0, fullAfter };
     this.#next = alignLine(end);
     this.#usedBytes = Math.max(this.#usedBytes, end);
+  }
+
+  /** Where `byteLength` bytes begin that no panel has once the first #freeAfter tiles are complete. */
+  #take(byteLength: number): number {
+    let start = this.#next;
+    if (start + byteLength > this.#ringBytes) {
+      this.#release(({ start: other }) => other >= this.#next);
+      start = 0;
+    }
+    this.#release((other) => other.start < start + byteLength && start < other.end);
+    return start;
+  }
+
+  /** Gives the oldest regions away, as long as they are wanted. */
+  #release(isWanted: (region: Region) => boolean): void {
+    for (;;) {
+      const oldest = this.#regions[0];
+      if (oldest === undefined || !isWanted(oldest)) return;
+      if (oldest === this.#full?.region) this.finish();
+      this.#freeAfter = oldest.freeAfter;
+      this.#regions.shift();
+    }
   }
 
   /** Lets one tile of the full panel follow what was appended; false when there is none. */
