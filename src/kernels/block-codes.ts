@@ -67,7 +67,8 @@ const BEYOND = 512;
 
 /**
  * Replaces elements by where they lie among the codes, as ONNX Runtime computes it: x * reciprocal + zeroPoint, rounded
- * to binary32 twice. Positions beyond all codes are cut to what an integer holds; 0 times infinity stays NaN.
+ * to binary32 twice. Infinity, which an infinite reciprocal gives, is cut to what an integer holds; minus infinity and
+ * NaN are 0 as integers.
  * @param from elements that were not taken up
  */
 export function placeAmongCodes(
@@ -78,7 +79,7 @@ export function placeAmongCodes(
 ): void {
   for (let i = 0; i < count; i++) {
     const position = Math.fround(Math.fround((from[i] as number) * reciprocal) + zeroPoint);
-    values[i] = position > BEYOND ? BEYOND : position < -BEYOND ? -BEYOND : position;
+    values[i] = position > BEYOND ? BEYOND : position;
   }
 }
 
