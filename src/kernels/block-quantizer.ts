@@ -5,9 +5,11 @@
  * Pure.
  */
 
+import { placeAmongCodes, takeHalves, writeCodes } from './block-codes.ts';
+import { DIRECT_ROUNDING, encodesDirectly } from './direct-codes.ts';
 import { FitSearch } from './fit-search.ts';
 import { floatToBfloat16, floatToHalf, patternTable, quantizableLimit } from './float-types.ts';
-import { encodeHalves, extremesOfHalves } from './half-blocks.ts';
+import { HALF_LAYOUTS, type HalfLayout } from './half-layout.ts';
 import type { QuantizeParameters } from './kernel.ts';
 
 /** What a block needs to know of its parameters. */
@@ -31,11 +33,6 @@ export interface QuantizeTarget {
 function roundClamped(v: number, top: number): number {
   if (v >= top) return top;
   return v > 0 ? (v + 0.5) | 0 : 0;
-}
-
-/** The code of an element. */
-function codeOf(value: number, reciprocal: number, zeroPoint: number, top: number): number {
-  return roundClamped(Math.fround(Math.fround(value * reciprocal) + zeroPoint), top);
 }
 
 interface Extremes {
@@ -68,11 +65,14 @@ export class BlockQuantizer {
   readonly #blob: number;
   readonly #top: number;
   readonly #middle: number;
+  /** A byte of zero points, all in the middle. */
+  readonly #middles: number;
   readonly #scales: DataView;
   readonly #extremes: Extremes = { low: 0, high: 0 };
-  readonly #coder = { reciprocal: 0.5, zeroPoint: 0.5 };
-  /** What the patterns of a 16-bit type mean; empty for fp32. */
+  readonly #chosen = { reciprocal: 0.5, zeroPoint: 0, scalePattern: 0 };
+  /** What the patterns of a 16-bit type mean, and where their bits lie; of no use for fp32. */
   readonly #table: Float32Array;
+  readonly #layout: HalfLayout;
   readonly #limit: number;
 
   constructor(format: BlockFormat, target: QuantizeTarget) {
@@ -80,9 +80,11 @@ export class BlockQuantizer {
     this.#target = target;
     this.#search = format.method === 'rtn' ? undefined : new FitSearch(format);
     this.#blob = (format.blockSize * format.bits) / 8;
-    this.#top = 2 ** format.bits - 1;
-    this.#middle = 2 ** (format.bits - 1);
+    this.#top = (1 << format.bits) - 1;
+    this.#middle = 1 << (format.bits - 1);
+    this.#middles = this.#middle * (255 / this.#top);
     this.#table = format.type === 1 ? new Float32Array(0) : patternTable(format.type);
+    this.#layout = HALF_LAYOUTS[format.type === 16 ? 16 : 10];
     this.#limit = quantizableLimit(format.type);
     const { scales } = target;
     this.#scales = new DataView(scales.buffer, scales.byteOffset, scales.byteLength);
@@ -90,9 +92,14 @@ export class BlockQuantizer {
 
   /** Quantizes the first `count` of `values`. False when one of them cannot be: NaN, infinity, too large. */
   quantize(values: Float32Array, count: number, channel: number, block: number): boolean {
-    if (!findExtremes(values, count, this.#extremes) || !this.#isInRange()) return false;
-    this.#choose(values[0] as number, channel, block, values, count);
-    this.#encode(values, count, channel, block);
+    const extremes = this.#extremes;
+    if (!findExtremes(values, count, extremes)) return false;
+    const { low, high } = extremes;
+    if (!this.#isInRange(low, high)) return false;
+    this.#choose(low, high, values[0] as number, channel, block, values, count);
+    const { reciprocal, zeroPoint } = this.#chosen;
+    placeAmongCodes(count, reciprocal, zeroPoint, values);
+    this.#write(count, 1, 0.5, channel, block);
     return true;
   }
 
@@ -109,38 +116,37 @@ export class BlockQuantizer {
     channel: number,
     block: number,
   ): boolean {
+    const layout = this.#layout;
     const table = this.#table;
-    const patterns = extremesOfHalves(elements, first, pitch, count);
-    const low = table[patterns & 0xffff] as number;
-    const high = table[patterns >>> 16] as number;
-    this.#extremes.low = low;
-    this.#extremes.high = high;
-    if (!this.#isInRange()) return false;
-    this.#choose(table[(elements[first] as number) & 0xffff] as number, channel, block);
-    if (!Number.isFinite(this.#coder.reciprocal)) {
-      const values = Float32Array.from(
-        { length: count },
-        (_, i) => table[(elements[first + i * pitch] as number) & 0xffff] as number,
-      );
-      return this.quantize(values, count, channel, block);
+    const extremes = takeHalves(elements, layout, first, pitch, count);
+    const low = table[extremes & 0xffff] as number;
+    const high = table[extremes >>> 16] as number;
+    if (!this.#isInRange(low, high)) return false;
+    const firstZero = (elements[first] as number) < 0 ? -0 : 0;
+    this.#choose(low, high, firstZero, channel, block);
+    const { reciprocal, zeroPoint, scalePattern } = this.#chosen;
+    const factor = reciprocal * layout.unit;
+    if (encodesDirectly(layout, scalePattern, zeroPoint)) {
+      this.#write(count, factor, zeroPoint + DIRECT_ROUNDING, channel, block);
+    } else {
+      placeAmongCodes(count, factor, zeroPoint);
+      this.#write(count, 1, 0.5, channel, block);
     }
-    const { codes, codesStride } = this.#target;
-    const start = channel * codesStride + block * this.#blob;
-    const { bits } = this.#format;
-    const coder = this.#coder;
-    const end = encodeHalves(elements, table, first, pitch, count, bits, coder, codes, start);
-    if (end < start + this.#blob) codes.fill(0, end, start + this.#blob);
     return true;
   }
 
-  #isInRange(): boolean {
-    const { low, high } = this.#extremes;
+  #isInRange(low: number, high: number): boolean {
     return low > -this.#limit && high < this.#limit;
   }
 
-  /** Chooses and stores scale and zero point from the extremes, or by a search where `values` are given. */
+  /**
+   * Chooses and stores scale and zero point from the extremes, or by a search where `values` are given.
+   * @param firstZero the first element, if all are zero
+   */
   #choose(
-    firstValue: number,
+    lowest: number,
+    highest: number,
+    firstZero: number,
     channel: number,
     block: number,
     values?: Float32Array,
@@ -148,19 +154,17 @@ export class BlockQuantizer {
   ): void {
     const fround = Math.fround;
     const top = this.#top;
-    let { low, high } = this.#extremes;
+    const low = lowest < 0 ? lowest : 0;
+    const high = highest > 0 ? highest : 0;
     let range: number;
     let scale: number;
-    let zeroPoint: number;
+    let zeroPoint = this.#middle;
     if (this.#format.symmetric) {
       // An all-zero block takes the sign of its first zero, negated. Dividing by a power of two only scales.
-      const peak = Math.abs(high) > Math.abs(low) ? high : low;
-      range = -(peak === 0 ? firstValue : peak);
-      scale = fround(range / this.#middle);
-      zeroPoint = this.#middle;
+      const peak = high > -low ? high : low;
+      range = -(peak === 0 ? firstZero : peak);
+      scale = fround(range / zeroPoint);
     } else {
-      low = low < 0 ? low : 0;
-      high = high > 0 ? high : 0;
       range = fround(high - low);
       scale = fround(range / top);
       zeroPoint = roundClamped(scale !== 0 ? fround(0 - fround(low / scale)) : low, top);
@@ -172,42 +176,17 @@ export class BlockQuantizer {
     }
     this.#storeZeroPoint(channel, block, zeroPoint);
     const stored = this.#storeScale(channel, block, scale);
-    this.#coder.reciprocal = stored !== 0 ? fround(1 / stored) : 0;
-    this.#coder.zeroPoint = zeroPoint;
+    const chosen = this.#chosen;
+    chosen.reciprocal = stored !== 0 ? fround(1 / stored) : 0;
+    chosen.zeroPoint = zeroPoint;
   }
 
-  /** Codes, low bits first; slots without an element hold 0. One loop for each width: they are most of the work. */
-  #encode(values: Float32Array, count: number, channel: number, block: number): void {
-    const { reciprocal, zeroPoint } = this.#coder;
-    const top = this.#top;
+  #write(count: number, factor: number, offset: number, channel: number, block: number): void {
+    const { codes, codesStride } = this.#target;
     const { bits, blockSize } = this.#format;
-    const { codes } = this.#target;
-    const first = channel * this.#target.codesStride + block * this.#blob;
-    if (bits === 8) {
-      for (let i = 0; i < blockSize; i++) {
-        codes[first + i] = codeOf(values[i] as number, reciprocal, zeroPoint, top);
-      }
-    } else if (bits === 4) {
-      for (let i = 0, to = first; i < blockSize; i += 2, to++) {
-        const low = codeOf(values[i] as number, reciprocal, zeroPoint, top);
-        const high = codeOf(values[i + 1] as number, reciprocal, zeroPoint, top);
-        codes[to] = low | (high << 4);
-      }
-    } else {
-      for (let i = 0, to = first; i < blockSize; i += 4, to++) {
-        const a = codeOf(values[i] as number, reciprocal, zeroPoint, top);
-        const b = codeOf(values[i + 1] as number, reciprocal, zeroPoint, top);
-        const c = codeOf(values[i + 2] as number, reciprocal, zeroPoint, top);
-        const d = codeOf(values[i + 3] as number, reciprocal, zeroPoint, top);
-        codes[to] = a | (b << 2) | (c << 4) | (d << 6);
-      }
-    }
-    if (count === blockSize) return;
-    const whole = Math.floor((count * bits) / 8);
-    const last = first + whole;
-    const kept = (codes[last] as number) & ((1 << ((count * bits) % 8)) - 1);
-    codes.fill(0, last, first + this.#blob);
-    codes[last] = kept;
+    const start = channel * codesStride + block * this.#blob;
+    writeCodes(count, bits, factor, offset, codes, start);
+    if (count < blockSize) codes.fill(0, start + Math.ceil((count * bits) / 8), start + this.#blob);
   }
 
   #storeScale(channel: number, block: number, scale: number): number {
@@ -219,6 +198,7 @@ export class BlockQuantizer {
     }
     const pattern = type === 10 ? floatToHalf(scale) : floatToBfloat16(scale);
     this.#scales.setUint16(offset, pattern, true);
+    this.#chosen.scalePattern = pattern;
     return this.#table[pattern] as number;
   }
 
@@ -226,10 +206,10 @@ export class BlockQuantizer {
   #storeZeroPoint(channel: number, block: number, zeroPoint: number): void {
     const { zeroPoints, zeroPointsStride } = this.#target;
     if (zeroPoints === undefined) return;
-    const { bits } = this.#format;
-    const shift = (block * bits) % 8;
-    const index = channel * zeroPointsStride + Math.floor((block * bits) / 8);
-    const others = shift === 0 ? this.#middle * (255 / this.#top) : (zeroPoints[index] as number);
+    const bit = block * this.#format.bits;
+    const shift = bit & 7;
+    const index = channel * zeroPointsStride + (bit >> 3);
+    const others = shift === 0 ? this.#middles : (zeroPoints[index] as number);
     zeroPoints[index] = (others & ~(this.#top << shift)) | (zeroPoint << shift);
   }
 }

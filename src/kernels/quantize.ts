@@ -23,13 +23,14 @@ export function quantizeRows(
   const values = new Float32Array(blockSize);
   const quantizer = quantizerOf(format, target);
   const halves = plainHalves(format, elements);
+  const plain = halves && quantizer instanceof BlockQuantizer ? quantizer : undefined;
   for (let channel = 0; channel < channels; channel++) {
     for (let block = 0; block < blocks; block++) {
       const first = channel * k + block * blockSize;
       const count = Math.min(blockSize, k - block * blockSize);
       let finite: boolean;
-      if (halves && quantizer instanceof BlockQuantizer) {
-        finite = quantizer.quantizeHalves(halves, first, 1, count, channel, block);
+      if (halves !== undefined && plain !== undefined) {
+        finite = plain.quantizeHalves(halves, first, 1, count, channel, block);
       } else {
         decodeRun(elements, table, first, 1, count, values);
         finite = quantizer.quantize(values, count, channel, block);
@@ -62,13 +63,14 @@ export function quantizeColumns(
   const values = new Float32Array(blockSize);
   const quantizer = quantizerOf(format, target);
   const halves = plainHalves(format, elements);
+  const plain = halves && quantizer instanceof BlockQuantizer ? quantizer : undefined;
   for (let column = 0; column < columns; column++) {
     for (let block = 0; block * blockSize < rows; block++) {
       const count = Math.min(blockSize, rows - block * blockSize);
       const first = block * blockSize * pitch + column;
       let finite: boolean;
-      if (halves && quantizer instanceof BlockQuantizer) {
-        finite = quantizer.quantizeHalves(halves, first, pitch, count, column, block);
+      if (halves !== undefined && plain !== undefined) {
+        finite = plain.quantizeHalves(halves, first, pitch, count, column, block);
       } else {
         decodeRun(elements, table, first, pitch, count, values);
         finite = quantizer.quantize(values, count, column, block);
