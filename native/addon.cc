@@ -4,6 +4,7 @@
 #include <string>
 
 #include "addon-graph.h"
+#include "addon-measure.h"
 #include "addon-run.h"
 #include "program.h"
 #include "values.h"
@@ -13,7 +14,7 @@ namespace {
 using namespace lathe;
 
 // Raised by one whenever the shape of a call changes; src/native.ts refuses an addon built from other sources.
-constexpr uint32_t kBorderVersion = 5;
+constexpr uint32_t kBorderVersion = 6;
 
 napi_value info(napi_env env, napi_callback_info) {
   napi_value object, names;
@@ -212,6 +213,8 @@ napi_value initialize(napi_env env, napi_value exports) {
       {"cancel", cancel},
       {"quantizeBuffer", quantizeBuffer},
       {"measureBuffer", measureBuffer},
+      {"measureBand", measureBand},
+      {"unpackNumbers", unpackNumbers},
   };
   for (const auto& function : functions) {
     napi_value value;

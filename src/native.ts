@@ -54,6 +54,45 @@ export interface NativeQuantizeParameters {
   readonly k: number;
 }
 
+/** What the elements of a matrix are: floats by their ONNX data type, or packed codes. */
+export type NativeElements =
+  | { readonly kind: 'float'; readonly type: number }
+  | { readonly kind: 'code'; readonly bits: number; readonly isSigned: boolean };
+
+/** Numbers of a matrix in memory: that of channel c and element i lies at c * channelPitch + i * pitch. */
+export interface NativeNumbers {
+  readonly numbers: Float32Array | Int8Array | Uint8Array;
+  readonly channelPitch: number;
+  readonly pitch: number;
+}
+
+/** A part of a weight: floats, or codes with what decodes them. */
+export interface NativeOperand {
+  readonly values: NativeNumbers;
+  readonly blocks?: {
+    readonly blockSize: number;
+    /** How many elements of its first block lie before it. */
+    readonly offset: number;
+    readonly scales: NativeNumbers;
+    readonly zeroPoints?: NativeNumbers | undefined;
+    /** That of every block without zeroPoints. */
+    readonly zeroPoint: number;
+  };
+}
+
+/** Two operands to compare, and where they lie in their weights: see TilePlace of src/kernels/measure-weight.ts. */
+export interface NativeBand {
+  readonly isa: string;
+  readonly exact: NativeOperand;
+  readonly found: NativeOperand;
+  readonly channels: number;
+  readonly elements: number;
+  /** A power of two from 16 to 256. */
+  readonly blockSize: number;
+  readonly first: number;
+  readonly channelStride: number;
+}
+
 /** A run in progress: an opaque handle for `progress` and `cancel`. */
 export type NativeRun = { readonly __run: unique symbol };
 
@@ -178,6 +217,19 @@ export interface NativeAddon {
     zeroPoints: Uint8Array,
     errors: Float64Array,
   ): void;
+  /**
+   * Packed elements as numbers: floats as binary32, codes in Int8Array where they are signed. `skipped` elements (of
+   * codes) come before those wanted in `bytes`.
+   */
+  unpackNumbers(
+    isa: string,
+    format: NativeElements,
+    bytes: Uint8Array,
+    skipped: number,
+    to: NativeNumbers['numbers'],
+  ): void;
+  /** Measures a band on this thread; gives kErrorFields numbers. */
+  measureBand(band: NativeBand): Float64Array;
 }
 
 /** What `doctor` tells about the addon. */
@@ -196,7 +248,7 @@ interface Loaded {
 }
 
 // kBorderVersion in native/addon.cc.
-const BORDER_VERSION = 5;
+const BORDER_VERSION = 6;
 
 let loaded: Loaded | undefined;
 

@@ -114,6 +114,18 @@ export class ErrorSum {
     this.#worst = higher(this.#worst, other.#worst.value, other.#worst.index);
   }
 
+  /** Adds what {@link pack} or the addon wrote of another part. */
+  addPacked(fields: Float64Array): void {
+    const [nonFinite = 0, largest = 0, largestAt = -1, worst = 0, worstAt = -1] = fields.subarray(
+      2 * SUM_DIGITS,
+    );
+    this.#error.addSum(new ExactSum(fields.subarray(0, SUM_DIGITS)));
+    this.#signal.addSum(new ExactSum(fields.subarray(SUM_DIGITS, 2 * SUM_DIGITS)));
+    this.#nonFinite += nonFinite;
+    this.#largest = higher(this.#largest, largest, largestAt);
+    this.#worst = higher(this.#worst, worst, worstAt);
+  }
+
   /** As ERROR_FIELDS numbers: the digits of both sums, nonFinite, largest and worst with their indices. */
   pack(): Float64Array {
     const fields = new Float64Array(ERROR_FIELDS);

@@ -4,10 +4,11 @@ import { setImmediate } from 'node:timers/promises';
 import { MIB } from '../bytes.ts';
 import { CancelledError } from '../errors.ts';
 import { ErrorSum, unpackError } from '../kernels/measure.ts';
-import { measureTile } from '../kernels/measure-weight.ts';
+import { measureTile, type TilePlace } from '../kernels/measure-weight.ts';
+import { loadNative, type NativeOperand, nativeStatus } from '../native.ts';
 import { type WeightError, weightError } from '../stream/weight-error.ts';
 import { bitsOf } from './stored-matrix.ts';
-import { type Band, readBand, type WeightOperand } from './weight-operand.ts';
+import { type Band, bandReader, readBand, type WeightOperand } from './weight-operand.ts';
 
 /** Block in which floats are measured: that of the quantizers where nothing else is said. */
 const FLOAT_BLOCK = 32;
@@ -69,6 +70,23 @@ function measuredBlock({ blocks }: WeightOperand): number | undefined {
   return blocks && blocks.blockSize <= LARGEST_BLOCK ? blocks.blockSize : undefined;
 }
 
+/** Blocks that the addon measures. */
+function isVectorBlock(blockSize: number): boolean {
+  return blockSize >= 16 && blockSize <= LARGEST_BLOCK && (blockSize & (blockSize - 1)) === 0;
+}
+
+/** Adds how far a band is from another. */
+function measureBand(
+  exact: NativeOperand,
+  found: NativeOperand,
+  place: TilePlace,
+  sum: ErrorSum,
+): void {
+  const addon = isVectorBlock(place.blockSize) ? loadNative() : undefined;
+  if (addon === undefined) measureTile(bandReader(exact), bandReader(found), place, sum);
+  else sum.addPacked(addon.measureBand({ isa: nativeStatus().isa ?? '', exact, found, ...place }));
+}
+
 /**
  * Measures `found` against `exact`, two weights of one shape, in the blocks of the one that has any. Memory: half of
  * `memoryBytes` at most, 32 MiB or less. Throws a FormatError when a file is shorter than it was, a CancelledError when `signal` fires.
@@ -84,8 +102,9 @@ export async function measureOperands(
   for (const band of bandsOf(exact, found, blockSize, options.memoryBytes)) {
     if (options.signal?.aborted) throw new CancelledError();
     const { channels, elements, firstChannel, firstElement } = band;
-    const place = { channels, elements, blockSize, first: firstChannel * k + firstElement };
-    measureTile(readBand(exact, band), readBand(found, band), { ...place, channelStride: k }, sum);
+    const first = firstChannel * k + firstElement;
+    const place = { channels, elements, blockSize, first, channelStride: k };
+    measureBand(readBand(exact, band), readBand(found, band), place, sum);
     options.onBytes?.(channels * elements * bytesPerElement(exact, found));
     await setImmediate();
   }

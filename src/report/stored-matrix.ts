@@ -4,6 +4,7 @@ import { codeAt } from '../kernels/dequantize.ts';
 import { decodeFloats } from '../kernels/float-types.ts';
 import type { FloatTypeCode } from '../kernels/kernel.ts';
 import type { FileRange } from '../model/tensor-data.ts';
+import { loadNative, nativeStatus } from '../native.ts';
 import { fileReader } from '../proto/file-reader.ts';
 
 /** What the elements of a matrix are. */
@@ -60,9 +61,13 @@ function readRun({ source, format }: StoredMatrix, first: number, to: Numbers): 
   const start = Math.floor((first * bits) / 8);
   const end = Math.ceil(((first + to.length) * bits) / 8);
   const bytes = readBytes(source, start, end - start);
-  if (format.kind === 'float') to.set(decodeFloats(format.type, bytes));
+  const skipped = first - (start * 8) / bits;
+  const addon = loadNative();
+  if (addon !== undefined) {
+    addon.unpackNumbers(nativeStatus().isa ?? '', format, bytes, skipped, to);
+  } else if (format.kind === 'float') to.set(decodeFloats(format.type, bytes));
   else if (!(to instanceof Float32Array)) {
-    unpack(format.bits, format.isSigned, bytes, first - (start * 8) / bits, to);
+    unpack(format.bits, format.isSigned, bytes, skipped, to);
   }
 }
 

@@ -7,7 +7,8 @@ import type { FloatTypeCode } from '../kernels/kernel.ts';
 import type { BlockReader } from '../kernels/measure-weight.ts';
 import type { Tensor } from '../model/tensor.ts';
 import { bytesInMemory } from '../model/tensor-bytes.ts';
-import { type ElementFormat, type Numbers, readPart, type StoredMatrix } from './stored-matrix.ts';
+import type { NativeNumbers, NativeOperand } from '../native.ts';
+import { type ElementFormat, readPart, type StoredMatrix } from './stored-matrix.ts';
 
 /** A weight as it is stored. `transposed`: its matrices have a column for each channel. */
 export interface WeightOperand {
@@ -115,34 +116,24 @@ export function blockedOperand(weight: BlockedWeight): WeightOperand | undefined
   return { n, k, transposed, values, blocks, storage: blockText(bits, blockSize) };
 }
 
-/** A part of a weight, its scales or its zero points: the number of channel c and element i lies at c * channels + i * elements. */
-interface Part {
-  readonly numbers: Numbers;
-  readonly pitch: { readonly channels: number; readonly elements: number };
-}
-
-function partOf(stored: StoredMatrix, transposed: boolean, band: Band): Part {
+/** The numbers of a part of a stored matrix, and how they lie. */
+function partOf(stored: StoredMatrix, transposed: boolean, band: Band): NativeNumbers {
   const { firstChannel, channels, firstElement, elements } = band;
   const part = transposed
     ? { firstRow: firstElement, rows: elements, firstColumn: firstChannel, columns: channels }
     : { firstRow: firstChannel, rows: channels, firstColumn: firstElement, columns: elements };
-  return {
-    numbers: readPart(stored, part),
-    pitch: transposed ? { channels: 1, elements: channels } : { channels: elements, elements: 1 },
-  };
+  const numbers = readPart(stored, part);
+  return transposed
+    ? { numbers, channelPitch: 1, pitch: channels }
+    : { numbers, channelPitch: elements, pitch: 1 };
 }
 
-/** Reads a band into memory. Channels and elements are then counted from its first ones. */
-export function readBand(weight: WeightOperand, band: Band): BlockReader {
-  const { transposed, values, blocks } = weight;
+/** Reads a band into memory. */
+export function readBand(weight: WeightOperand, band: Band): NativeOperand {
+  const { transposed, blocks } = weight;
   const { firstElement, elements } = band;
-  const { numbers: from, pitch } = partOf(values, transposed, band);
-  if (blocks === undefined) {
-    return (channel, first, count, numbers) => {
-      let at = channel * pitch.channels + first * pitch.elements;
-      for (let i = 0; i < count; i++, at += pitch.elements) numbers[i] = from[at] as number;
-    };
-  }
+  const values = partOf(weight.values, transposed, band);
+  if (blocks === undefined) return { values };
   const { blockSize, scales, zeroPoints, zeroPoint } = blocks;
   const firstBlock = Math.floor(firstElement / blockSize);
   const blockBand = {
@@ -150,25 +141,39 @@ export function readBand(weight: WeightOperand, band: Band): BlockReader {
     firstElement: firstBlock,
     elements: ceilDiv(firstElement + elements, blockSize) - firstBlock,
   };
-  const scalePart = partOf(scales, transposed, blockBand);
-  const pointPart = zeroPoints && partOf(zeroPoints, transposed, blockBand);
-  const numberAt =
-    ({ numbers, pitch: { channels, elements: blockPitch } }: Part) =>
-    (channel: number, block: number) =>
-      numbers[channel * channels + block * blockPitch] as number;
-  const scaleAt = numberAt(scalePart);
-  const pointAt = pointPart && numberAt(pointPart);
+  return {
+    values,
+    blocks: {
+      blockSize,
+      offset: firstElement - firstBlock * blockSize,
+      scales: partOf(scales, transposed, blockBand),
+      zeroPoints: zeroPoints && partOf(zeroPoints, transposed, blockBand),
+      zeroPoint,
+    },
+  };
+}
+
+function numberAt({ numbers, channelPitch, pitch }: NativeNumbers, channel: number, at: number) {
+  return numbers[channel * channelPitch + at * pitch] as number;
+}
+
+/** What the numbers of a band stand for; channels and elements are counted from its first ones. */
+export function bandReader({ values, blocks }: NativeOperand): BlockReader {
+  if (blocks === undefined) {
+    return (channel, first, count, numbers) => {
+      for (let i = 0; i < count; i++) numbers[i] = numberAt(values, channel, first + i);
+    };
+  }
+  const { blockSize, offset, scales, zeroPoints, zeroPoint } = blocks;
   return (channel, first, count, numbers) => {
-    let at = channel * pitch.channels + first * pitch.elements;
     for (let i = 0; i < count; ) {
-      const element = firstElement + first + i;
-      const block = Math.floor(element / blockSize) - firstBlock;
+      const element = offset + first + i;
+      const block = Math.floor(element / blockSize);
       const end = Math.min(count, i + blockSize - (element % blockSize));
-      const scale = scaleAt(channel, block);
-      const point = pointAt?.(channel, block) ?? zeroPoint;
+      const scale = numberAt(scales, channel, block);
+      const point = zeroPoints ? numberAt(zeroPoints, channel, block) : zeroPoint;
       // Rounded once, by being stored: the product of a binary32 number and a small integer is exact before.
-      for (; i < end; i++, at += pitch.elements)
-        numbers[i] = ((from[at] as number) - point) * scale;
+      for (; i < end; i++) numbers[i] = (numberAt(values, channel, first + i) - point) * scale;
     }
   };
 }

@@ -26,13 +26,13 @@ export function layCast(
     unit: UNIT,
     bytes: (elements: number) => elements * (size + made),
   };
-  for (const extent of rowTiles(work, layout.budget, `casting ${count} elements`)) {
+  layout.pushAll(rowTiles(work, layout.budget, `casting ${count} elements`), (extent) => {
     const { firstElement, elements } = extent;
-    layout.push({
+    return {
       job: index,
       ...extent,
       inputs: [layout.input(source, firstElement * size, elements * size)],
       outputs: place === undefined ? [] : [layout.output(place, firstElement * made)],
-    });
-  }
+    };
+  });
 }

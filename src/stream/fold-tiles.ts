@@ -8,6 +8,7 @@ import { cutPanels, stripsOf } from './panels.ts';
 import { type CompareJob, RING, type TieGateJob, type TileInput } from './program.ts';
 import type { ProgramLayout } from './program-layout.ts';
 import { rowTiles } from './row-tiles.ts';
+import { seriesOf } from './tile-series.ts';
 
 /** What a tie gate reads; `zeroPoints` exactly when the job has them. */
 export interface TieGateRanges {
@@ -39,7 +40,7 @@ export function layTieGateRows(
   const whole = [codes, scales, zeroPoints];
   const bytes = (elements: number) => elements * size + totalBytes(channelBytes(format, elements));
   const work = { n, k, unit: zeroPointUnit(job), bytes };
-  for (const extent of rowTiles(work, layout.budget, describeGate(job))) {
+  layout.pushAll(rowTiles(work, layout.budget, describeGate(job)), (extent) => {
     const { firstChannel, channels, firstElement, elements } = extent;
     const before = channelBytes(format, firstElement);
     const beforeParts = [before.codes, before.scales, before.zeroPoints];
@@ -57,8 +58,8 @@ export function layTieGateRows(
         channels * (partBytes[i] ?? 0),
       ),
     );
-    layout.push({ job: index, ...extent, inputs: [table, ...encoded], outputs: [] });
-  }
+    return { job: index, ...extent, inputs: [table, ...encoded], outputs: [] };
+  });
 }
 
 /** A float table stored [K, N]: the codes of a panel wait in the ring while its columns pass by in strips. */
@@ -96,7 +97,7 @@ export function layTieGateColumns(
             layout.input(range, firstChannel * (parts.strides[part] ?? 0) + done, length),
         ),
       );
-      const drain = Array.from(stripsOf(cut, k, firstChannel, channels), (strip) => {
+      const drain = seriesOf(stripsOf(cut, k, firstChannel, channels), (strip) => {
         const before = channelBytes(format, strip.firstElement);
         const beforeParts = [before.codes, before.scales, before.zeroPoints];
         const part = channelBytes(format, strip.elements);
@@ -153,12 +154,12 @@ export function layCompareFlat(
     unit: 1,
     bytes: (elements: number) => 2 * elements * size,
   };
-  for (const extent of rowTiles(work, layout.budget, describeCompare(job))) {
+  layout.pushAll(rowTiles(work, layout.budget, describeCompare(job)), (extent) => {
     const inputs = [a, b].map((range) =>
       layout.input(range, extent.firstElement * size, extent.elements * size),
     );
-    layout.push({ job: index, ...extent, inputs, outputs: [] });
-  }
+    return { job: index, ...extent, inputs, outputs: [] };
+  });
 }
 
 /** `b` is stored transposed: a panel of its rows waits in the ring while the columns of `a` pass by in strips. */
@@ -189,7 +190,7 @@ export function layCompareColumns(
       const fill = fillPart(copyJob, start, parts.byteLengths[0] ?? 0, (done, length) =>
         layout.input(b, firstChannel * channelByteLength + done, length),
       );
-      const drain = Array.from(stripsOf(cut, k, firstChannel, channels), (strip) => {
+      const drain = seriesOf(stripsOf(cut, k, firstChannel, channels), (strip) => {
         const other = ringInput(start, parts, 0, {
           channel: strip.firstChannel - firstChannel,
           channels: strip.channels,

@@ -3,6 +3,7 @@
 import { MIB } from '../bytes.ts';
 import { alignLine, type ChannelBytes } from './channel-bytes.ts';
 import { RING, type TileInput, type TileOutput, type UnorderedTile } from './program.ts';
+import { piecesOf, type TileSeries, tileSeries } from './tile-series.ts';
 
 // Reading and writing a panel is shared by the threads in parts of this size.
 const PANEL_TILE = MIB;
@@ -29,12 +30,6 @@ export function panelParts(whole: ChannelBytes, channels: number): PanelParts {
   return { offsets, strides, byteLengths, byteLength };
 }
 
-function* cut(byteLength: number): Generator<[done: number, length: number]> {
-  for (let done = 0; done < byteLength; done += PANEL_TILE) {
-    yield [done, Math.min(PANEL_TILE, byteLength - done)];
-  }
-}
-
 const WHOLE = { firstChannel: 0, channels: 0, firstElement: 0, elements: 0 };
 
 /** A panel as strips fill it: `rows` elements of each channel in every strip but, where `k` has a rest, the last. */
@@ -56,14 +51,13 @@ export function* drainStrips(
   start: number,
   panel: StripedPanel,
   place: (done: number) => TileOutput,
-): Generator<UnorderedTile> {
+): Generator<TileSeries> {
   const { channels, rows, k, bytes } = panel;
   const whole = Math.floor(k / rows);
   const share = bytes(rows);
   const rest = bytes(k) - whole * share;
   const step = Math.max(1, Math.floor(PANEL_TILE / bytes(k)));
-  for (let first = 0; first < channels; first += step) {
-    const count = Math.min(step, channels - first);
+  const tile = (first: number, count: number): UnorderedTile => {
     const inputs: TileInput[] = [];
     if (whole > 0) {
       inputs.push({
@@ -83,7 +77,10 @@ export function* drainStrips(
         strideBytes: count * rest,
       });
     }
-    yield { job, ...WHOLE, channels: count, inputs, outputs: [place(first * bytes(k))] };
+    return { job, ...WHOLE, channels: count, inputs, outputs: [place(first * bytes(k))] };
+  };
+  for (const { start: first, size, count } of piecesOf(channels, step)) {
+    yield tileSeries(count, (index) => tile(first + index * size, size));
   }
 }
 
@@ -93,11 +90,16 @@ export function fillPart(
   start: number,
   byteLength: number,
   source: (done: number, length: number) => TileInput,
-): UnorderedTile[] {
-  return Array.from(cut(byteLength), ([done, length]) => ({
-    job,
-    ...WHOLE,
-    inputs: [source(done, length)],
-    outputs: [{ file: RING, byteOffset: start + done }],
-  }));
+): TileSeries[] {
+  return piecesOf(byteLength, PANEL_TILE).map(({ start: first, size, count }) =>
+    tileSeries(count, (index) => {
+      const done = first + index * size;
+      return {
+        job,
+        ...WHOLE,
+        inputs: [source(done, size)],
+        outputs: [{ file: RING, byteOffset: start + done }],
+      };
+    }),
+  );
 }

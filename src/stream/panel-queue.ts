@@ -1,16 +1,16 @@
 /** Orders the tiles of panels, which pass through one ring of memory. Pure. */
 
 import { alignLine } from './channel-bytes.ts';
-import type { UnorderedTile } from './program.ts';
+import type { TileSeries } from './tile-series.ts';
 
 /** A panel's tiles: those that fill its place in the ring, and those that use what is there then. */
 export interface Panel {
-  readonly fill: Iterable<UnorderedTile>;
-  readonly drain: Iterable<UnorderedTile>;
+  readonly fill: Iterable<TileSeries>;
+  readonly drain: Iterable<TileSeries>;
 }
 
-/** Receives tiles in their final order; answers how many there are now. */
-export type TileSink = (tile: UnorderedTile, after: number) => number;
+/** Receives tiles in their final order, by series and index; answers how many there are now. */
+export type TileSink = (series: TileSeries, index: number, after: number) => number;
 
 /** A part of the ring that a panel has, until the first `freeAfter` tiles are complete. */
 interface Region {
@@ -22,7 +22,9 @@ interface Region {
 /** The panel that is full and whose tiles wait to be mixed with those that follow. */
 interface FullPanel {
   readonly region: Region;
-  readonly drain: Iterator<UnorderedTile>;
+  readonly drain: Iterator<TileSeries>;
+  series?: TileSeries;
+  index: number;
   /** Tiles that must be complete before it is full. */
   readonly fullAfter: number;
 }
@@ -34,7 +36,10 @@ interface FullPanel {
 export class PanelQueue {
   readonly #sink: TileSink;
   readonly #ringBytes: number;
-  #regions: Region[] = [];
+  /** Those not given to another panel yet, the oldest first: in the order of the ring from #next on. */
+  readonly #regions: Region[] = [];
+  /** Tiles that must be complete before what was given away last is free. Panels get free in their order. */
+  #freeAfter = 0;
   #next = 0;
   #usedBytes = 0;
   #full: FullPanel | undefined;
@@ -52,39 +57,63 @@ export class PanelQueue {
 
   /** Adds a panel that takes `byteLength` bytes; `lay` gets the offset of its part of the ring. */
   add(byteLength: number, lay: (start: number) => Panel): void {
-    const start = this.#next + byteLength <= this.#ringBytes ? this.#next : 0;
+    const start = this.#take(byteLength);
     const end = start + byteLength;
-    const overlaps = (other: Region) => other.start < end && start < other.end;
-    if (this.#full !== undefined && overlaps(this.#full.region)) this.finish();
-    const freeAfter = this.#regions
-      .filter(overlaps)
-      .reduce((most, other) => Math.max(most, other.freeAfter), 0);
-    this.#regions = this.#regions.filter((other) => !overlaps(other));
-
+    const freeAfter = this.#freeAfter;
     const { fill, drain } = lay(start);
     let fullAfter = 0;
-    for (const tile of fill) {
-      fullAfter = this.#sink(tile, freeAfter);
-      this.mix();
+    for (const series of fill) {
+      for (let index = 0; index < series.count; index++) {
+        fullAfter = this.#sink(series, index, freeAfter);
+        this.mix();
+      }
     }
     this.finish();
     const region = { start, end, freeAfter: 0 };
     this.#regions.push(region);
-    this.#full = { region, drain: drain[Symbol.iterator](), fullAfter };
+    this.#full = { region, drain: drain[Symbol.iterator](), index: 0, fullAfter };
     this.#next = alignLine(end);
     this.#usedBytes = Math.max(this.#usedBytes, end);
   }
 
+  /** Where `byteLength` bytes begin that no panel has once the first #freeAfter tiles are complete. */
+  #take(byteLength: number): number {
+    let start = this.#next;
+    if (start + byteLength > this.#ringBytes) {
+      this.#release(({ start: other }) => other >= this.#next);
+      start = 0;
+    }
+    this.#release((other) => other.start < start + byteLength && start < other.end);
+    return start;
+  }
+
+  /** Gives the oldest regions away, as long as they are wanted. */
+  #release(isWanted: (region: Region) => boolean): void {
+    for (;;) {
+      const oldest = this.#regions[0];
+      if (oldest === undefined || !isWanted(oldest)) return;
+      if (oldest === this.#full?.region) this.finish();
+      this.#freeAfter = oldest.freeAfter;
+      this.#regions.shift();
+    }
+  }
+
   /** Lets one tile of the full panel follow what was appended; false when there is none. */
   mix(): boolean {
-    if (this.#full === undefined) return false;
-    const { region, drain, fullAfter } = this.#full;
-    const next = drain.next();
-    if (next.done) {
-      this.#full = undefined;
-      return false;
+    const full = this.#full;
+    if (full === undefined) return false;
+    if (full.index === (full.series?.count ?? 0)) {
+      const next = full.drain.next();
+      if (next.done) {
+        this.#full = undefined;
+        return false;
+      }
+      full.series = next.value;
+      full.index = 0;
     }
-    region.freeAfter = this.#sink(next.value, fullAfter);
+    if (full.series !== undefined) {
+      full.region.freeAfter = this.#sink(full.series, full.index++, full.fullAfter);
+    }
     return true;
   }
 

@@ -7,6 +7,7 @@
 import { alignUp, ceilDiv, MIB } from '../bytes.ts';
 import { type Budget, budgetError } from './budget.ts';
 import { paddedStride } from './channel-bytes.ts';
+import { alongChannels, alongElements, type ExtentSeries, piecesOf } from './tile-series.ts';
 
 // A strip should stay in the second-level cache between its reading and its kernel. That whole rows of a weight are one
 // run of bytes, read by one call, saves more: 15 % of the processor time with 2,560 x 8,704 elements.
@@ -120,14 +121,6 @@ export function cutPanels(work: PanelWork, budget: Budget, what: string): PanelC
   return { channels, stripChannels, rows };
 }
 
-/** Columns and rows of a strip, within the whole weight. */
-export interface Strip {
-  readonly firstChannel: number;
-  readonly channels: number;
-  readonly firstElement: number;
-  readonly elements: number;
-}
-
 /** As `leastChannels`: whole rows of `n` elements if there are few of them, else a page of each. */
 export function readableChannels(n: number, k: number, elementBytes: number): number {
   return n * k <= WHOLE_ROWS_ELEMENTS ? n : PAGE / elementBytes;
@@ -139,12 +132,17 @@ export function* stripsOf(
   k: number,
   firstOfPanel: number,
   channelsOfPanel: number,
-): Generator<Strip> {
-  for (let firstElement = 0; firstElement < k; firstElement += cut.rows) {
-    const elements = Math.min(cut.rows, k - firstElement);
-    for (let done = 0; done < channelsOfPanel; done += cut.stripChannels) {
-      const channels = Math.min(cut.stripChannels, channelsOfPanel - done);
-      yield { firstChannel: firstOfPanel + done, channels, firstElement, elements };
+): Generator<ExtentSeries> {
+  for (const rows of piecesOf(k, cut.rows)) {
+    if (channelsOfPanel <= cut.stripChannels) {
+      yield alongElements(rows, firstOfPanel, channelsOfPanel);
+      continue;
+    }
+    for (let i = 0; i < rows.count; i++) {
+      for (const { start, size, count } of piecesOf(channelsOfPanel, cut.stripChannels)) {
+        const pieces = { start: firstOfPanel + start, size, count };
+        yield alongChannels(pieces, rows.start + i * rows.size, rows.size);
+      }
     }
   }
 }

@@ -21,8 +21,8 @@ import {
 import type { CompareJob, OutputPlace, Program, QuantizeJob, TieGateJob } from './program.ts';
 import { COPY_PIECE, ProgramLayout } from './program-layout.ts';
 import { layQuantizeColumns, layQuantizeRows, type QuantizePlaces } from './quantize-tiles.ts';
-
 import { layRelayoutFlat, layRelayoutTransposed } from './relayout-tiles.ts';
+import { alongElements, piecesOf } from './tile-series.ts';
 
 export type { TieGateRanges } from './fold-tiles.ts';
 export type { QuantizePlaces } from './quantize-tiles.ts';
@@ -50,18 +50,16 @@ export class ProgramBuilder {
     // A buffer smaller than a piece holds a whole tile; larger ones are passed piece by piece.
     const { scratchBytes } = layout.budget;
     const step = scratchBytes < COPY_PIECE ? Math.max(1, scratchBytes) : COPY_TILE;
-    for (let done = 0; done < source.byteLength; done += step) {
-      const byteLength = Math.min(step, source.byteLength - done);
-      layout.push({
-        job,
-        firstChannel: 0,
-        channels: 0,
-        firstElement: 0,
-        elements: 0,
-        inputs: [layout.input(source, done, byteLength)],
-        outputs: [layout.output(place, done)],
-      });
-    }
+    const bytes = piecesOf(source.byteLength, step).map((pieces) => alongElements(pieces, 0, 0));
+    layout.pushAll(bytes, ({ firstElement: done, elements: byteLength }) => ({
+      job,
+      firstChannel: 0,
+      channels: 0,
+      firstElement: 0,
+      elements: 0,
+      inputs: [layout.input(source, done, byteLength)],
+      outputs: [layout.output(place, done)],
+    }));
   }
 
   /**

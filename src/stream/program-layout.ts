@@ -5,7 +5,7 @@ import type { FileRange, SourceFile } from '../model/tensor-data.ts';
 import { type Budget, divideBudget } from './budget.ts';
 import { alignLine, blockFormat, channelBytes, paddedStride } from './channel-bytes.ts';
 import { PanelQueue } from './panel-queue.ts';
-import { RING_BYTES, type Strip } from './panels.ts';
+import { RING_BYTES } from './panels.ts';
 import type {
   Job,
   OutputFile,
@@ -16,6 +16,7 @@ import type {
   UnorderedTile,
 } from './program.ts';
 import { TileList } from './tile-list.ts';
+import { type Extent, type ExtentSeries, seriesOf, type TileSeries } from './tile-series.ts';
 
 /** A copy between files passes through a buffer of this size (kWritePiece in native/io.h). */
 export const COPY_PIECE = 256 * 1024;
@@ -64,7 +65,9 @@ export class ProgramLayout {
   constructor(memoryBytes: number, threads: number) {
     this.budget = divideBudget(memoryBytes, threads);
     const ringBytes = Math.min(RING_BYTES, this.budget.ringBytes);
-    this.panels = new PanelQueue(ringBytes, (tile, after) => this.#append(tile, after));
+    this.panels = new PanelQueue(ringBytes, (series, index, after) =>
+      this.#append(series, index, after),
+    );
   }
 
   /** Appends a job and gives its index. */
@@ -72,22 +75,30 @@ export class ProgramLayout {
     return this.#jobs.push(job) - 1;
   }
 
-  /** Appends a tile that waits for nothing. */
-  push(tile: UnorderedTile): void {
-    this.#append(tile, 0);
-    this.panels.mix();
+  /** Appends the tiles `make` gives for extents; they wait for nothing. */
+  pushAll(extents: Iterable<ExtentSeries>, make: (extent: Extent) => UnorderedTile): void {
+    for (const series of seriesOf(extents, make)) {
+      for (let index = 0; index < series.count; index++) {
+        this.#append(series, index, 0);
+        this.panels.mix();
+      }
+    }
   }
 
-  /** Appends a tile that waits for the first `after`; gives the number of tiles. */
-  #append(tile: UnorderedTile, after: number): number {
-    const job = this.#jobs[tile.job];
-    if (job === undefined) throw new RangeError(`no job ${tile.job}`);
-    this.#scratchBytes = Math.max(this.#scratchBytes, scratchNeeded(job, tile));
-    for (const input of tile.inputs) {
-      if (input.file >= 0) this.#inputBytes += input.segments * input.segmentByteLength;
-    }
-    this.#tiles.push(tile, after);
+  /** Appends tile `index` of a series, which waits for the first `after`; gives the number of tiles. */
+  #append(series: TileSeries, index: number, after: number): number {
+    if (index === 0) this.#account(series);
+    this.#tiles.push(series, index, after);
     return this.#tiles.length;
+  }
+
+  #account({ first, count }: TileSeries): void {
+    const job = this.#jobs[first.job];
+    if (job === undefined) throw new RangeError(`no job ${first.job}`);
+    this.#scratchBytes = Math.max(this.#scratchBytes, scratchNeeded(job, first));
+    for (const { file, segments, segmentByteLength } of first.inputs) {
+      if (file >= 0) this.#inputBytes += count * segments * segmentByteLength;
+    }
   }
 
   /** A contiguous part of a range. */
@@ -102,7 +113,7 @@ export class ProgramLayout {
   }
 
   /** A strip of a weight with `n` columns whose elements take `elementBytes`. */
-  strip(range: FileRange, strip: Strip, n: number, elementBytes: number): TileInput {
+  strip(range: FileRange, strip: Extent, n: number, elementBytes: number): TileInput {
     const { firstChannel, channels, firstElement, elements } = strip;
     return {
       file: intern(this.#inputs, range.file),

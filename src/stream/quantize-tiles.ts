@@ -5,9 +5,10 @@ import type { FileRange } from '../model/tensor-data.ts';
 import { blockFormat, channelBytes, totalBytes, zeroPointUnit } from './channel-bytes.ts';
 import { drainStrips, panelParts } from './panel-parts.ts';
 import { cutPanels, readableChannels, stripsOf } from './panels.ts';
-import { type OutputPlace, type QuantizeJob, RING, type UnorderedTile } from './program.ts';
+import { type OutputPlace, type QuantizeJob, RING } from './program.ts';
 import type { ProgramLayout } from './program-layout.ts';
 import { rowTiles } from './row-tiles.ts';
+import { seriesOf, type TileSeries } from './tile-series.ts';
 
 /** Where the three results of a quantizer go; `zeroPoints` exactly when it is asymmetric. */
 export interface QuantizePlaces {
@@ -44,15 +45,12 @@ export function layQuantizeRows(
   const whole = channelBytes(format, k);
   const wholeParts = [whole.codes, whole.scales, whole.zeroPoints];
   const bytes = (elements: number) => elements * size + totalBytes(channelBytes(format, elements));
-  for (const extent of rowTiles(
-    { n, k, unit: zeroPointUnit(job.parameters), bytes },
-    layout.budget,
-    describe(job),
-  )) {
+  const work = { n, k, unit: zeroPointUnit(job.parameters), bytes };
+  layout.pushAll(rowTiles(work, layout.budget, describe(job)), (extent) => {
     const { firstChannel, channels, firstElement, elements } = extent;
     const before = channelBytes(format, firstElement);
     const beforeParts = [before.codes, before.scales, before.zeroPoints];
-    layout.push({
+    return {
       job: index,
       ...extent,
       inputs: [
@@ -61,8 +59,8 @@ export function layQuantizeRows(
       outputs: placeList(places).map((place, part) =>
         layout.output(place, firstChannel * (wholeParts[part] ?? 0) + (beforeParts[part] ?? 0)),
       ),
-    });
-  }
+    };
+  });
 }
 
 /** A weight stored [K, N]: strips of a panel of columns meet in the ring, which writes the panel when it is complete. */
@@ -102,24 +100,22 @@ export function layQuantizeColumns(
     const channels = Math.min(cut.channels, n - firstChannel);
     const parts = panelParts(whole, channels);
     layout.panels.add(parts.byteLength, (start) => {
-      const fill = function* (): Generator<UnorderedTile> {
-        for (const strip of stripsOf(cut, k, firstChannel, channels)) {
-          const before = partsOf(strip.firstElement);
-          const share = partsOf(strip.elements);
-          const inPanel = strip.firstChannel - firstChannel;
-          yield {
-            job: index,
-            ...strip,
-            inputs: [layout.strip(source, strip, n, size)],
-            outputs: parts.offsets.slice(0, results).map((offset, part) => ({
-              file: RING,
-              byteOffset:
-                start + offset + channels * (before[part] ?? 0) + inPanel * (share[part] ?? 0),
-            })),
-          };
-        }
-      };
-      const drain = function* (): Generator<UnorderedTile> {
+      const fill = seriesOf(stripsOf(cut, k, firstChannel, channels), (strip) => {
+        const before = partsOf(strip.firstElement);
+        const share = partsOf(strip.elements);
+        const inPanel = strip.firstChannel - firstChannel;
+        return {
+          job: index,
+          ...strip,
+          inputs: [layout.strip(source, strip, n, size)],
+          outputs: parts.offsets.slice(0, results).map((offset, part) => ({
+            file: RING,
+            byteOffset:
+              start + offset + channels * (before[part] ?? 0) + inPanel * (share[part] ?? 0),
+          })),
+        };
+      });
+      const drain = function* (): Generator<TileSeries> {
         for (const [part, place] of targets.entries()) {
           const bytes = (elements: number) => partsOf(elements)[part] ?? 0;
           const panel = { channels, rows: cut.rows, k, bytes };
@@ -129,7 +125,7 @@ export function layQuantizeColumns(
           );
         }
       };
-      return { fill: fill(), drain: drain() };
+      return { fill, drain: drain() };
     });
   }
 }

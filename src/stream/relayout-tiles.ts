@@ -9,9 +9,10 @@ import {
 import type { FileRange } from '../model/tensor-data.ts';
 import { drainStrips, panelParts } from './panel-parts.ts';
 import { cutPanels, stripsOf } from './panels.ts';
-import { type OutputPlace, RING, type UnorderedTile } from './program.ts';
+import { type OutputPlace, RING } from './program.ts';
 import type { ProgramLayout } from './program-layout.ts';
 import { rowTiles } from './row-tiles.ts';
+import { seriesOf } from './tile-series.ts';
 
 type Bits = RelayoutParameters['bits'];
 
@@ -41,15 +42,12 @@ export function layRelayoutFlat(
 ): void {
   const k = relayoutSourceLength(parameters);
   const work = { n: 1, k, unit: UNIT, bytes: (bytes: number) => 2 * bytes };
-  for (const extent of rowTiles(work, layout.budget, describe(parameters))) {
-    const { firstElement, elements } = extent;
-    layout.push({
-      job: index,
-      ...extent,
-      inputs: [layout.input(source, firstElement, elements)],
-      outputs: [layout.output(place, firstElement)],
-    });
-  }
+  layout.pushAll(rowTiles(work, layout.budget, describe(parameters)), (extent) => ({
+    job: index,
+    ...extent,
+    inputs: [layout.input(source, extent.firstElement, extent.elements)],
+    outputs: [layout.output(place, extent.firstElement)],
+  }));
 }
 
 /** Strips of a panel of columns meet in the ring, each in a run of its own; what they make together is written then. */
@@ -86,27 +84,25 @@ export function layRelayoutTransposed(
     const count = Math.min(channels * perColumn, columns - first);
     const parts = panelParts({ codes: row, scales: 0, zeroPoints: 0 }, count);
     layout.panels.add(parts.byteLength, (start) => {
-      const fill = function* (): Generator<UnorderedTile> {
-        for (const strip of stripsOf(cut, rows, firstChannel, channels)) {
-          const inPanel = (strip.firstChannel - firstChannel) * perColumn;
-          const byteOffset =
-            start +
-            count * packedByteLength(bits, strip.firstElement) +
-            inPanel * packedByteLength(bits, strip.elements);
-          yield {
-            job: index,
-            ...strip,
-            inputs: [layout.strip(source, strip, n, elementBytes)],
-            outputs: [{ file: RING, byteOffset }],
-          };
-        }
-      };
+      const fill = seriesOf(stripsOf(cut, rows, firstChannel, channels), (strip) => {
+        const inPanel = (strip.firstChannel - firstChannel) * perColumn;
+        const byteOffset =
+          start +
+          count * packedByteLength(bits, strip.firstElement) +
+          inPanel * packedByteLength(bits, strip.elements);
+        return {
+          job: index,
+          ...strip,
+          inputs: [layout.strip(source, strip, n, elementBytes)],
+          outputs: [{ file: RING, byteOffset }],
+        };
+      });
       const bytes = (elements: number) => packedByteLength(bits, elements);
       const panel = { channels: count, rows: cut.rows, k: rows, bytes };
       const drain = drainStrips(copyJob, start, panel, (done) =>
         layout.output(place, first * row + done),
       );
-      return { fill: fill(), drain };
+      return { fill, drain };
     });
   }
 }

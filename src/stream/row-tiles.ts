@@ -2,20 +2,13 @@
 
 import { ceilDiv, MIB } from '../bytes.ts';
 import { type Budget, budgetError } from './budget.ts';
+import { alongChannels, alongElements, type ExtentSeries, piecesOf } from './tile-series.ts';
 
 // Bytes a tile works on, results included. Measured end to end: from 512 KB to 2 MB makes no difference.
 const TILE_BYTES = MIB;
 
 // Each of a tile's buffers starts on a cache line.
 const ALIGNMENT_SLACK = 4 * 64;
-
-/** Channels and elements a tile covers. */
-export interface Extent {
-  readonly firstChannel: number;
-  readonly channels: number;
-  readonly firstElement: number;
-  readonly elements: number;
-}
 
 /** Work on `n` channels of `k` elements each. */
 export interface RowWork {
@@ -31,17 +24,14 @@ export interface RowWork {
  * Tiles in channel order, each within the scratch of `budget`. Throws a ResourceError that names `what` when not
  * even `unit` elements fit.
  */
-export function* rowTiles(work: RowWork, budget: Budget, what: string): Generator<Extent> {
+export function* rowTiles(work: RowWork, budget: Budget, what: string): Generator<ExtentSeries> {
   const { n, k, unit, bytes } = work;
   if (n === 0 || k === 0) return;
   const limit = Math.min(TILE_BYTES, budget.scratchBytes - ALIGNMENT_SLACK);
   const perChannel = bytes(k);
   if (perChannel <= limit) {
     const step = Math.floor(limit / perChannel);
-    for (let first = 0; first < n; first += step) {
-      const channels = Math.min(step, n - first);
-      yield { firstChannel: first, channels, firstElement: 0, elements: k };
-    }
+    for (const pieces of piecesOf(n, step)) yield alongChannels(pieces, 0, k);
     return;
   }
   const units = Math.floor(limit / bytes(unit));
@@ -52,9 +42,6 @@ export function* rowTiles(work: RowWork, budget: Budget, what: string): Generato
   const parts = ceilDiv(k, units * unit);
   const step = ceilDiv(ceilDiv(k, parts), unit) * unit;
   for (let channel = 0; channel < n; channel++) {
-    for (let first = 0; first < k; first += step) {
-      const elements = Math.min(step, k - first);
-      yield { firstChannel: channel, channels: 1, firstElement: first, elements };
-    }
+    for (const pieces of piecesOf(k, step)) yield alongElements(pieces, channel, 1);
   }
 }

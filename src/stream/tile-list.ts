@@ -3,11 +3,17 @@
  * thousands of tiles; as objects they would outweigh its graph. Pure.
  */
 
-import type { Tile, TileInput, TileOutput, UnorderedTile } from './program.ts';
+import type { Tile, TileInput, TileOutput } from './program.ts';
+import type { TileSeries } from './tile-series.ts';
 
 const HEADER = 8;
 const INPUT = 5;
 const OUTPUT = 2;
+
+/** What follows from `first` and `second` for item `index`. */
+function stepped(first: number, second: number | undefined, index: number): number {
+  return first + index * ((second ?? first) - first);
+}
 
 /** An append-only list of tiles. Every number of a tile is an integer below 2^53. */
 export class TileList {
@@ -30,31 +36,33 @@ export class TileList {
     return this.#starts.subarray(0, this.#length);
   }
 
-  /** Appends a tile that waits for the first `after`. Makes no garbage: there are thousands of tiles. */
-  push(tile: UnorderedTile, after: number): void {
-    const { inputs, outputs } = tile;
+  /** Appends tile `index` of a series, which waits for the first `after`. Makes no garbage: there are thousands. */
+  push({ first, second }: TileSeries, index: number, after: number): void {
+    const { inputs, outputs } = first;
     this.#reserve(HEADER + inputs.length * INPUT + outputs.length * OUTPUT);
     this.#starts[this.#length++] = this.#used;
     const words = this.#words;
     let at = this.#used;
-    words[at++] = tile.job;
+    words[at++] = first.job;
     words[at++] = after;
-    words[at++] = tile.firstChannel;
-    words[at++] = tile.channels;
-    words[at++] = tile.firstElement;
-    words[at++] = tile.elements;
+    words[at++] = stepped(first.firstChannel, second.firstChannel, index);
+    words[at++] = first.channels;
+    words[at++] = stepped(first.firstElement, second.firstElement, index);
+    words[at++] = first.elements;
     words[at++] = inputs.length;
     words[at++] = outputs.length;
-    for (const input of inputs) {
+    for (let i = 0; i < inputs.length; i++) {
+      const input = inputs[i] as TileInput;
       words[at++] = input.file;
-      words[at++] = input.byteOffset;
+      words[at++] = stepped(input.byteOffset, second.inputs[i]?.byteOffset, index);
       words[at++] = input.segmentByteLength;
       words[at++] = input.segments;
       words[at++] = input.strideBytes;
     }
-    for (const output of outputs) {
+    for (let i = 0; i < outputs.length; i++) {
+      const output = outputs[i] as TileOutput;
       words[at++] = output.file;
-      words[at++] = output.byteOffset;
+      words[at++] = stepped(output.byteOffset, second.outputs[i]?.byteOffset, index);
     }
     this.#used = at;
   }

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { decodeFloats, encodeFloats } from '../../src/kernels/float-types.ts';
 import type { StoredMatrix } from '../../src/report/stored-matrix.ts';
-import { readBand, type WeightOperand } from '../../src/report/weight-operand.ts';
+import { bandReader, readBand, type WeightOperand } from '../../src/report/weight-operand.ts';
 
 /** Codes packed without gaps, low bits first. */
 function pack(codes: readonly number[], bits: number): Uint8Array {
@@ -68,7 +68,7 @@ it('any band of a quantized weight stands for (code - zero point) * scale, howev
           firstElement: e % k,
           elements: 1 + (es % (k - (e % k))),
         };
-        const read = readBand(operand, band);
+        const read = bandReader(readBand(operand, band));
         const found = new Float32Array(band.elements);
         for (let channel = 0; channel < band.channels; channel++) {
           read(channel, 0, band.elements, found);

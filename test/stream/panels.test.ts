@@ -58,7 +58,9 @@ describe('with 64 MiB and two threads', () => {
 
   test('strips cover a panel row by row', () => {
     const cut = { channels: 10, stripChannels: 4, rows: 64 };
-    const corners = Array.from(stripsOf(cut, 100, 20, 10), (strip) => Object.values(strip));
+    const corners = [...stripsOf(cut, 100, 20, 10)].flatMap(({ count, at }) =>
+      Array.from({ length: count }, (_, index) => Object.values(at(index))),
+    );
     expect(corners).toEqual([
       [20, 4, 0, 64],
       [24, 4, 0, 64],
