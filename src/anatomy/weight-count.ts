@@ -15,7 +15,7 @@ const FLOAT_TYPES = new Set([1, 10, 11, 16, 17, 18, 19, 20, 23, 24, 27, 28]);
  * not weights.
  */
 export class WeightCount {
-  /** Derivations, and data that is no range. */
+  /** Derivations, and what tables have in memory. */
   readonly #seen = new Set<unknown>();
   /** Where ranges begin, and how long they are, by file. */
   readonly #ranges = new Map<SourceFile, Map<number, number>>();
@@ -46,7 +46,10 @@ export class WeightCount {
 
   add(tensor: Tensor): void {
     if (tensor.dims.length < 2 || !FLOAT_TYPES.has(tensor.dtype)) return;
-    if (!this.#notWeights.has(tensor)) this.#add(tensor, tensor.elementCount);
+    if (this.#notWeights.has(tensor)) return;
+    // Nothing but a table shares what is in memory, and there may be a million of such values: none is remembered.
+    if (tensor.data.kind !== 'inline') this.#add(tensor, tensor.elementCount);
+    else if (!this.#seen.has(tensor.data)) this.#count += tensor.elementCount;
   }
 
   get count(): number {

@@ -2,12 +2,13 @@
 
 import { KIB } from '../bytes.ts';
 import { DType } from '../dtypes.ts';
+import type { NamedTensor, NumberedTensors } from '../model/initializers.ts';
 import type { Model } from '../model/model.ts';
 import type { Tensor } from '../model/tensor.ts';
 import type { DerivedData, FileRange, InlineData } from '../model/tensor-data.ts';
 import { INLINE_BELOW } from './layout.ts';
 import type { DataFileOptions } from './placed-runs.ts';
-import type { PayloadData } from './runs.ts';
+import type { PayloadData, PayloadList, TensorPayload } from './runs.ts';
 
 /** What becomes of a tensor's bytes, its place left open. */
 export type Home =
@@ -65,4 +66,72 @@ export function homeChooser(
         shared?.has(rangeKey(data)) !== true);
     return stays ? { kind: 'embedded', data } : { kind: 'external', data };
   };
+}
+
+/** The tensor with this number. Throws a RangeError when there is none. */
+export function tensorAt(tensors: NumberedTensors, number: number): NamedTensor {
+  const named = tensors.at(number);
+  if (named === undefined) throw new RangeError(`no tensor ${number}`);
+  return named;
+}
+
+/** A tensor and what becomes of its bytes. */
+export class HomedTensor implements TensorPayload {
+  readonly data: PayloadData;
+  /** Type and shape. */
+  readonly described: Tensor;
+  readonly #named: NamedTensor;
+
+  constructor(named: NamedTensor, data: PayloadData) {
+    this.data = data;
+    this.described = named.tensor;
+    this.#named = named;
+  }
+
+  /** Made when it is asked for. */
+  get tensor(): string {
+    return this.#named.name;
+  }
+}
+
+/** The tensor with this number and its bytes; undefined where there is none, or where they stay as they are. */
+export function homedTensor(
+  tensors: NumberedTensors,
+  homeOf: (tensor: Tensor) => Home,
+  number: number,
+): HomedTensor | undefined {
+  const named = number < 0 ? undefined : tensors.at(number);
+  const home = named && homeOf(named.tensor);
+  if (named === undefined || home === undefined || home.kind === 'proto') return undefined;
+  return new HomedTensor(named, home.data);
+}
+
+/** Those of many tensors whose bytes go somewhere, in their order. Memory: 4 bytes each. */
+export class HomedPayloads implements PayloadList<HomedTensor> {
+  readonly #tensors: NumberedTensors;
+  readonly #homeOf: (tensor: Tensor) => Home;
+  readonly #numbers: Int32Array;
+
+  constructor(
+    tensors: NumberedTensors,
+    homeOf: (tensor: Tensor) => Home,
+    isWanted: (home: Home) => boolean,
+  ) {
+    this.#tensors = tensors;
+    this.#homeOf = homeOf;
+    const numbers = new Int32Array(tensors.length);
+    let count = 0;
+    for (let number = 0; number < tensors.length; number++) {
+      if (isWanted(homeOf(tensorAt(tensors, number).tensor))) numbers[count++] = number;
+    }
+    this.#numbers = numbers.slice(0, count);
+  }
+
+  get length(): number {
+    return this.#numbers.length;
+  }
+
+  at(index: number): HomedTensor | undefined {
+    return homedTensor(this.#tensors, this.#homeOf, this.#numbers[index] ?? -1);
+  }
 }

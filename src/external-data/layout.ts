@@ -152,51 +152,53 @@ export function alignmentOf(byteLength: number, { align }: Pick<Layout, 'align'>
   return align ?? (byteLength >= PAGE_FROM ? PAGE : CACHE_LINE);
 }
 
-/** Where a run of bytes goes. */
-export interface LaidRun {
-  /** Number of its file in the series. */
-  readonly file: number;
-  readonly byteOffset: number;
-}
+/** Lengths of runs, or other numbers of bytes. */
+export type ByteCounts = ArrayLike<number>;
 
-/** Runs of bytes laid out in a series of files. */
+/** Runs of bytes laid out in a series of files, in columns: there may be a million. */
 export interface LaidSeries {
-  /** One for each run, in the order given. */
-  readonly runs: readonly LaidRun[];
+  /** By run, in the order given: the number of its file, none below that of the run before. */
+  readonly files: Int32Array;
+  /** By run: where it begins in its file. */
+  readonly byteOffsets: Float64Array;
   /** Exact length of each file. */
   readonly byteLengths: readonly number[];
 }
 
 /** Lays runs out in as many files as the limit of a layout takes. */
-export type Packer<Series extends LaidSeries> = (
-  runBytes: readonly number[],
+export type Packer<Series extends Pick<LaidSeries, 'byteLengths'>> = (
+  runBytes: ByteCounts,
   layout: Layout,
 ) => Series;
 
-function packRuns(runBytes: readonly number[], layout: Layout): LaidSeries {
+function packRuns(runBytes: ByteCounts, layout: Layout): LaidSeries {
   const limit = layout.maxFileSize ?? Number.POSITIVE_INFINITY;
+  const files = new Int32Array(runBytes.length);
+  const byteOffsets = new Float64Array(runBytes.length);
   const byteLengths: number[] = [];
-  const runs = runBytes.map((byteLength) => {
+  for (let run = 0; run < runBytes.length; run++) {
+    const byteLength = runBytes[run] as number;
     const end = byteLengths.at(-1);
-    let byteOffset = end === undefined ? 0 : alignUp(end, alignmentOf(byteLength, layout));
+    const byteOffset = end === undefined ? 0 : alignUp(end, alignmentOf(byteLength, layout));
     if (end === undefined || byteOffset + byteLength > limit) {
-      byteOffset = 0;
       byteLengths.push(byteLength);
     } else {
       byteLengths[byteLengths.length - 1] = byteOffset + byteLength;
+      byteOffsets[run] = byteOffset;
     }
-    return { file: byteLengths.length - 1, byteOffset };
-  });
-  return { runs, byteLengths };
+    files[run] = byteLengths.length - 1;
+  }
+  return { files, byteOffsets, byteLengths };
 }
 
 /** A limit, rounded up to whole MiB, under which `runBytes` take at most as many files as there may be. */
 function sufficientLimit(
-  runBytes: readonly number[],
+  runBytes: ByteCounts,
   layout: Layout,
-  pack: Packer<LaidSeries>,
+  pack: Packer<Pick<LaidSeries, 'byteLengths'>>,
 ): number {
-  const total = runBytes.reduce((sum, bytes) => sum + bytes, 0);
+  let total = 0;
+  for (let run = 0; run < runBytes.length; run++) total += runBytes[run] as number;
   for (let limit = total / MOST_DATA_FILES; ; limit *= 1.05) {
     const maxFileSize = alignUp(limit, MIB);
     const { byteLengths } = pack(runBytes, { ...layout, maxFileSize });
@@ -205,8 +207,8 @@ function sufficientLimit(
 }
 
 /** What `pack` makes of a layout. Throws a PreconditionError when that is more than {@link MOST_DATA_FILES}. */
-export function packWithin<Series extends LaidSeries>(
-  runBytes: readonly number[],
+export function packWithin<Series extends Pick<LaidSeries, 'byteLengths'>>(
+  runBytes: ByteCounts,
   layout: Layout,
   pack: Packer<Series>,
 ): Series {
@@ -228,6 +230,6 @@ export function packWithin<Series extends LaidSeries>(
  * Lays runs of bytes out one after another, each whole, aligned, in a file that has room or in the next one. Throws a
  * PreconditionError when that takes more than {@link MOST_DATA_FILES}.
  */
-export function layOut(runBytes: readonly number[], layout: Layout): LaidSeries {
+export function layOut(runBytes: ByteCounts, layout: Layout): LaidSeries {
   return packWithin(runBytes, layout, packRuns);
 }

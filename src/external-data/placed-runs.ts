@@ -4,7 +4,7 @@ import { posix } from 'node:path';
 import { formatSize } from '../bytes.ts';
 import type { SourceFile } from '../model/tensor-data.ts';
 import { freshName, type Layout, layOut, seriesName } from './layout.ts';
-import type { ListedRun, Run, RunList } from './runs.ts';
+import type { Run, RunList } from './runs.ts';
 import type { ExternalPlace } from './tensor-fields.ts';
 
 /** How values that do not stay in the `.onnx` are laid out. */
@@ -48,10 +48,10 @@ export interface PlacedRun {
 export interface PlacedRuns {
   /** The files to write. */
   readonly files: readonly PlannedFile[];
-  /** What goes into them, file by file in order of offsets. */
-  written(): Iterable<PlacedRun>;
-  /** Where the payload number `index` of the list is. */
-  placeOf(index: number): ExternalPlace;
+  /** What goes into them, file by file in order of offsets; of one file where `name` is given. */
+  written(name?: string): Iterable<PlacedRun>;
+  /** Where the payload number `index` of the list, of `byteLength` bytes, is. */
+  placeOf(index: number, byteLength: number): ExternalPlace;
   /** Payloads that share the bytes of an earlier one. */
   readonly aliases: number;
   /** Bytes of all payloads, shared ones once. */
@@ -64,63 +64,81 @@ function sourceOf({ data }: Run): SourceFile | undefined {
   return data.kind === 'derived' ? data.derivation.sources[0].file : data.range?.file;
 }
 
-/** A data file as laid out. */
+/** Runs of one series, by their numbers, as laid out. */
+interface LaidRuns {
+  readonly list: RunList;
+  readonly numbers: Int32Array;
+  readonly byteOffsets: Float64Array;
+}
+
+/** A data file as laid out: the runs from `first` to before `last` of its series. */
 interface LaidFile {
   readonly byteLength: number;
-  readonly runs: ListedRun[];
-  readonly byteOffsets: number[];
+  readonly first: number;
+  readonly last: number;
+}
+
+/** The runs of a file, and where each goes. */
+function* runsIn({ list, numbers, byteOffsets }: LaidRuns, { first, last }: LaidFile) {
+  for (let at = first; at < last; at++) {
+    yield { run: list.at(numbers[at] as number), byteOffset: byteOffsets[at] as number };
+  }
 }
 
 /** True when the file is the whole of one source file, which has every run where the output has it. */
-function isSourceAsItIs({ runs, byteOffsets, byteLength }: LaidFile): boolean {
-  const source = runs[0] && sourceOf(runs[0]);
-  return (
-    source?.byteLength === byteLength &&
-    runs.every(
-      ({ data }, index) =>
-        data.kind === 'range' && data.file === source && data.byteOffset === byteOffsets[index],
-    )
-  );
+function isSourceAsItIs(laid: LaidRuns, file: LaidFile, source: SourceFile): boolean {
+  if (source.byteLength !== file.byteLength) return false;
+  for (const { run, byteOffset } of runsIn(laid, file)) {
+    const { data } = run;
+    const isSame = data.kind === 'range' && data.file === source && data.byteOffset === byteOffset;
+    if (!isSame) return false;
+  }
+  return true;
 }
 
-function layFiles(runs: readonly ListedRun[], layout: Layout): LaidFile[] {
-  const lengths = runs.map((run) => run.byteLength);
-  const laid = layOut(lengths, layout);
-  const files = laid.byteLengths.map(
-    (byteLength): LaidFile => ({ byteLength, runs: [], byteOffsets: [] }),
-  );
-  laid.runs.forEach(({ file, byteOffset }, index) => {
-    files[file]?.runs.push(runs[index] as ListedRun);
-    files[file]?.byteOffsets.push(byteOffset);
+/** Lays out the runs with these numbers. */
+function layFiles(list: RunList, numbers: Int32Array, layout: Layout) {
+  const lengths = Float64Array.from(numbers, (run) => list.byteLength(run));
+  const { files: fileOf, byteOffsets, byteLengths } = layOut(lengths, layout);
+  let last = 0;
+  const files = byteLengths.map((byteLength, file): LaidFile => {
+    const first = last;
+    while (fileOf[last] === file) last++;
+    return { byteLength, first, last };
   });
-  return files;
+  return { laid: { list, numbers, byteOffsets }, files };
 }
 
 /** True when the input has the whole series, under these names. */
-function isThere(first: string, files: readonly LaidFile[], { kept }: DataFileOptions): boolean {
+function isThere(
+  first: string,
+  laid: LaidRuns,
+  files: readonly LaidFile[],
+  { kept }: DataFileOptions,
+): boolean {
   if (kept?.what !== 'files') return false;
   return files.every((file, index) => {
-    const source = file.runs[0] && sourceOf(file.runs[0]);
+    const source = sourceOf(laid.list.at(laid.numbers[file.first] as number));
     const location = source && kept.locationOf(source);
-    const isNamed =
-      location !== undefined &&
-      posix.normalize(location) === seriesName(first, index, files.length);
-    return isNamed && isSourceAsItIs(file);
+    if (source === undefined || location === undefined) return false;
+    const isNamed = posix.normalize(location) === seriesName(first, index, files.length);
+    return isNamed && isSourceAsItIs(laid, file, source);
   });
 }
 
-function layoutWarnings({ runs, parts }: RunList, { layout }: DataFileOptions): string[] {
+function layoutWarnings(list: RunList, { layout }: DataFileOptions): string[] {
   const { maxFileSize = Number.POSITIVE_INFINITY, align = 1 } = layout;
-  const warnings = runs
-    .filter((run) => run.byteLength > maxFileSize)
-    .map(
-      ({ tensor, byteLength }) =>
-        `tensor "${tensor}" has ${formatSize(byteLength)}, more than ${formatSize(maxFileSize)}; it is in a file of its own, whole`,
+  const warnings: string[] = [];
+  for (let run = 0; run < list.length; run++) {
+    const byteLength = list.byteLength(run);
+    if (byteLength <= maxFileSize) continue;
+    warnings.push(
+      `tensor "${list.at(run).tensor}" has ${formatSize(byteLength)}, more than ${formatSize(maxFileSize)}; it is in a file of its own, whole`,
     );
-  let crossing = 0;
-  for (let index = 0; index < parts.length; index++) {
-    if (parts.at(index).byteOffset % align !== 0) crossing++;
   }
+  let crossing = 0;
+  for (let index = 0; index < list.payloads; index++)
+    if (list.start(index) % align !== 0) crossing++;
   if (crossing > 0) {
     warnings.push(
       `${crossing} tensors begin inside others, whose bytes they share, not at multiples of ${align}`,
@@ -135,79 +153,117 @@ class Places {
   readonly #files: Int32Array;
   readonly #byteOffsets: Float64Array;
 
-  constructor({ runs }: RunList) {
-    this.#files = new Int32Array(runs.length);
-    this.#byteOffsets = new Float64Array(runs.length);
+  constructor({ length }: RunList) {
+    this.#files = new Int32Array(length);
+    this.#byteOffsets = new Float64Array(length);
   }
 
   /** @param file index in `names` */
-  set({ number }: ListedRun, file: number, byteOffset: number): void {
-    this.#files[number] = file;
-    this.#byteOffsets[number] = byteOffset;
+  set(run: number, file: number, byteOffset: number): void {
+    this.#files[run] = file;
+    this.#byteOffsets[run] = byteOffset;
   }
 
-  of(run: ListedRun): PlacedRun {
-    const file = this.names[this.#files[run.number] as number] ?? '';
-    return { run, file, byteOffset: this.#byteOffsets[run.number] as number };
+  file(run: number): string {
+    return this.names[this.#files[run] as number] ?? '';
+  }
+
+  byteOffset(run: number): number {
+    return this.#byteOffsets[run] as number;
   }
 }
 
-/** Gives every run of `list` its place, in order, and every data file its name. */
-export function placeRuns(list: RunList, options: DataFileOptions): PlacedRuns {
-  const { dataNameOf, isTaken, kept, layout } = options;
-  const places = new Places(list);
-  const series = new Map<string, ListedRun[]>();
-  for (const run of list.runs) {
+/** A list of numbers of runs that grows. */
+class RunNumbers {
+  #numbers = new Int32Array(1024);
+  #count = 0;
+
+  push(run: number): void {
+    if (this.#count === this.#numbers.length) {
+      const larger = new Int32Array(2 * this.#count);
+      larger.set(this.#numbers);
+      this.#numbers = larger;
+    }
+    this.#numbers[this.#count++] = run;
+  }
+
+  get all(): Int32Array {
+    return this.#numbers.subarray(0, this.#count);
+  }
+}
+
+/** Places the runs that stay in files of the input; returns the others by the series they go to. */
+function splitSeries(list: RunList, places: Places, options: DataFileOptions) {
+  const { dataNameOf, kept } = options;
+  const series = new Map<string, RunNumbers>();
+  for (let number = 0; number < list.length; number++) {
+    const run = list.at(number);
     const { data } = run;
     const location =
       kept?.what === 'ranges' && data.kind === 'range' ? kept.locationOf(data.file) : undefined;
     if (location !== undefined && data.kind === 'range') {
       const known = places.names.indexOf(location);
       const file = known < 0 ? places.names.push(location) - 1 : known;
-      places.set(run, file, data.byteOffset);
+      places.set(number, file, data.byteOffset);
       continue;
     }
     const first = dataNameOf?.(sourceOf(run)) ?? '';
-    const runs = series.get(first);
-    if (runs === undefined) series.set(first, [run]);
-    else runs.push(run);
+    const runs = series.get(first) ?? new RunNumbers();
+    series.set(first, runs);
+    runs.push(number);
   }
+  return series;
+}
+
+/** Gives every run of `list` its place, in order, and every data file its name. */
+export function placeRuns(list: RunList, options: DataFileOptions): PlacedRuns {
+  const { isTaken, layout } = options;
+  const places = new Places(list);
   const files: PlannedFile[] = [];
-  const written: (readonly ListedRun[])[] = [];
+  const written: { readonly name: string; readonly numbers: Int32Array }[] = [];
   const warnings = layoutWarnings(list, options);
-  for (const [wanted, runs] of series) {
-    const laid = layFiles(runs, layout);
-    const stays = isThere(wanted, laid, options);
+  for (const [wanted, { all }] of splitSeries(list, places, options)) {
+    const { laid, files: ofSeries } = layFiles(list, all, layout);
+    const stays = isThere(wanted, laid, ofSeries, options);
     const isUsed = (name: string) => isTaken(name) || files.some((file) => file.name === name);
     const first = stays
       ? wanted
       : freshName(wanted, (name) =>
-          laid.some((_, index) => isUsed(seriesName(name, index, laid.length))),
+          ofSeries.some((_, index) => isUsed(seriesName(name, index, ofSeries.length))),
         );
     if (first !== wanted && layout.dataName !== undefined) {
       warnings.push(`${wanted} is taken; the data goes to ${first}`);
     }
-    laid.forEach(({ byteLength, runs: members, byteOffsets }, index) => {
-      const name = seriesName(first, index, laid.length);
-      const file = places.names.push(name) - 1;
-      for (const [at, run] of members.entries()) places.set(run, file, byteOffsets[at] as number);
-      if (stays) return;
-      files.push({ name, byteLength });
-      written.push(members);
-    });
+    for (const [index, file] of ofSeries.entries()) {
+      const name = seriesName(first, index, ofSeries.length);
+      const number = places.names.push(name) - 1;
+      for (let at = file.first; at < file.last; at++) {
+        places.set(all[at] as number, number, laid.byteOffsets[at] as number);
+      }
+      if (stays) continue;
+      files.push({ name, byteLength: file.byteLength });
+      written.push({ name, numbers: all.subarray(file.first, file.last) });
+    }
   }
+  let valueBytes = 0;
+  for (let run = 0; run < list.length; run++) valueBytes += list.byteLength(run);
   return {
     files,
-    *written() {
-      for (const members of written) for (const run of members) yield places.of(run);
+    *written(only) {
+      for (const { name, numbers } of written) {
+        if (only !== undefined && name !== only) continue;
+        for (const run of numbers) {
+          yield { run: list.at(run), file: name, byteOffset: places.byteOffset(run) };
+        }
+      }
     },
-    placeOf(index) {
-      const { run, byteOffset, byteLength } = list.parts.at(index);
-      const place = places.of(run);
-      return { file: place.file, byteOffset: place.byteOffset + byteOffset, byteLength };
+    placeOf(index, byteLength) {
+      const run = list.runOf(index);
+      const byteOffset = places.byteOffset(run) + list.start(index);
+      return { file: places.file(run), byteOffset, byteLength };
     },
-    aliases: list.parts.length - list.runs.length,
-    valueBytes: list.runs.reduce((sum, run) => sum + run.byteLength, 0),
+    aliases: list.payloads - list.length,
+    valueBytes,
     warnings,
   };
 }

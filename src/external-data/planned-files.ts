@@ -14,7 +14,7 @@ import {
 import type { OutputFile } from '../stream/program.ts';
 import { type Extent, outside, type SharedStretch, sharedStretches } from './block-sharing.ts';
 import { checkFreeSpace } from './disk.ts';
-import type { PlannedWrite, SavePlan } from './plan.ts';
+import type { SavePlan } from './plan.ts';
 
 /** Output files, open, and what they hold already. */
 export interface PlannedFiles {
@@ -52,11 +52,6 @@ function shareStretches(target: OutputFile, stretches: readonly SharedStretch[])
   return shared;
 }
 
-/** The writes of one data file. */
-function* writesOf(plan: SavePlan, name: string): Generator<PlannedWrite> {
-  for (const write of plan.dataWrites()) if (write.file === name) yield write;
-}
-
 /**
  * Creates the files of a plan in `directory`, directories included, at their full length. All are closed again when
  * one fails. Throws a ResourceError, `ERR_NO_SPACE` with both numbers when what cannot be shared does not fit.
@@ -77,7 +72,7 @@ export function createPlannedFiles(
       return path;
     };
     for (const { name, byteLength } of plan.files.slice(1)) {
-      const stretches = sharedStretches(writesOf(plan, name), byteLength);
+      const stretches = sharedStretches(plan.dataWrites(name), byteLength);
       if (stretches.length === 0) continue;
       const file = openOutput(pathOf(name));
       files.set(name, file);

@@ -58,8 +58,11 @@ export function isOwnSafetensors({ fd, byteLength, path }: SourceFile): boolean 
   return wanted.equals(fileReader(fd, byteLength, path).read(PREFIX_BYTES, wanted.length));
 }
 
-/** A number for a name that two names share about never, and that no file can aim at. */
-function nameHash(name: string, seed: number): number {
+/**
+ * A number for a name that two names share about never, and that no file can aim at.
+ * @param seed a secret of this process
+ */
+export function nameHash(name: string, seed: number): number {
   let high = seed ^ name.length;
   let low = Math.imul(seed, 0x9e3779b1) ^ 0x85ebca6b;
   for (let i = 0; i < name.length; i++) {

@@ -6,7 +6,7 @@
 import { alignUp, formatSize, MIB } from '../bytes.ts';
 import { PreconditionError, UsageError } from '../errors.ts';
 import { LazyBytes } from '../model/tensor-data.ts';
-import { alignmentOf, type LaidRun, type LaidSeries, type Layout, packWithin } from './layout.ts';
+import { alignmentOf, type ByteCounts, type Layout, packWithin } from './layout.ts';
 import {
   entryLabel,
   entryOffsets,
@@ -28,7 +28,7 @@ const PIECE_BYTES = 1 << 16;
 
 /** The tensors to lay out: their number, and how a header calls each. */
 export interface SafetensorsTensors {
-  readonly byteLengths: readonly number[];
+  readonly byteLengths: ByteCounts;
   /** The text of an entry up to its offsets. */
   labelOf(index: number): string;
   /** What names of fillers begin with, and no name of a tensor. */
@@ -44,8 +44,12 @@ export interface SafetensorsFile {
 }
 
 /** Tensors laid out in a series of files. */
-export interface SafetensorsSeries extends LaidSeries {
+export interface SafetensorsSeries {
   readonly files: readonly SafetensorsFile[];
+  /** By tensor: where it begins in its file. */
+  readonly byteOffsets: Float64Array;
+  /** Exact length of each file. */
+  readonly byteLengths: readonly number[];
 }
 
 /** Bytes that are made anew each time: a header may have 100 MB, and is looked at once or twice. */
@@ -91,7 +95,7 @@ function pack(tensors: SafetensorsTensors, layout: Layout): SafetensorsSeries {
   const startFor = (headerBytes: number) =>
     alignUp(PREFIX_BYTES + headerBytes, Math.max(PAGE, layout.align ?? 1));
   const fixedBytes = HEADER_START.length + HEADER_END.length;
-  const runs: LaidRun[] = [];
+  const byteOffsets = new Float64Array(byteLengths.length);
   const files: SafetensorsFile[] = [];
   let first = 0;
   let headerBytes = fixedBytes;
@@ -100,13 +104,13 @@ function pack(tensors: SafetensorsTensors, layout: Layout): SafetensorsSeries {
     if (last === first) return;
     const dataStart = startFor(headerBytes);
     for (let index = first; index < last; index++) {
-      const run = runs[index] as LaidRun;
-      runs[index] = { file: files.length, byteOffset: dataStart + run.byteOffset };
+      byteOffsets[index] = dataStart + (byteOffsets[index] as number);
     }
     files.push({ first, last, dataStart, byteLength: dataStart + end });
     [first, headerBytes, end] = [last, fixedBytes, 0];
   };
-  for (const [index, byteLength] of byteLengths.entries()) {
+  for (let index = 0; index < byteLengths.length; index++) {
+    const byteLength = byteLengths[index] as number;
     let begin = alignedStart(end, byteLength, layout);
     let text = Buffer.byteLength(entryText(tensors, index, end, begin));
     if (index > first && startFor(headerBytes + text) + begin + byteLength > limit) {
@@ -114,14 +118,14 @@ function pack(tensors: SafetensorsTensors, layout: Layout): SafetensorsSeries {
       begin = 0;
       text = Buffer.byteLength(entryText(tensors, index, 0, 0));
     }
-    runs.push({ file: files.length, byteOffset: begin });
+    byteOffsets[index] = begin;
     headerBytes += text;
     end = begin + byteLength;
     if (startFor(headerBytes) - PREFIX_BYTES > LONGEST_HEADER)
       throw headerTooLong(index - first + 1);
   }
   close(byteLengths.length);
-  return { runs, files, byteLengths: files.map((file) => file.byteLength) };
+  return { files, byteOffsets, byteLengths: files.map((file) => file.byteLength) };
 }
 
 /**
@@ -153,7 +157,7 @@ export function* headerParts(
   file: SafetensorsFile,
 ): Generator<HeaderPart> {
   const { dataStart, last } = file;
-  const beginOf = (index: number) => (series.runs[index]?.byteOffset ?? 0) - dataStart;
+  const beginOf = (index: number) => (series.byteOffsets[index] ?? 0) - dataStart;
   const endOf = (index: number) =>
     index < file.first ? 0 : beginOf(index) + (tensors.byteLengths[index] ?? 0);
   const textOf = (index: number) => entryText(tensors, index, endOf(index - 1), beginOf(index));

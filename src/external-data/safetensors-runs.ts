@@ -11,15 +11,24 @@ import { rangeOf } from '../model/tensor-data.ts';
 import { freshName, seriesName } from './layout.ts';
 import type { DataFileOptions, PlacedRun, PlacedRuns, PlannedFile } from './placed-runs.ts';
 import { quoted } from './reference.ts';
-import { collectRuns, payloadLength, type TensorPayload } from './runs.ts';
-import { entryLabel, entryType, METADATA_NAME } from './safetensors.ts';
 import {
+  collectRuns,
+  inSourceOrder,
+  type PayloadList,
+  payloadAt,
+  payloadLength,
+  type TensorPayload,
+} from './runs.ts';
+import { entryLabel, entryType } from './safetensors.ts';
+import {
+  type HeaderPart,
   headerParts,
   layOutSafetensors,
   type SafetensorsFile,
   type SafetensorsSeries,
   type SafetensorsTensors,
 } from './safetensors-layout.ts';
+import { EntryNames } from './safetensors-names.ts';
 
 /** A tensor that goes to a data file. */
 export interface ExternalTensor extends TensorPayload {
@@ -27,68 +36,42 @@ export interface ExternalTensor extends TensorPayload {
   readonly described: Tensor;
 }
 
-/** Names for the entries, each once: of tensors that have the same, all but the first get a number. */
-function entryNames(tensors: readonly ExternalTensor[]): string[] {
-  // Half of a surrogate pair is no text for other readers.
-  const plain = tensors.map(({ tensor }) => tensor.replace(/\p{Surrogate}/gu, '\ufffd'));
-  const wanted = new Set(plain);
-  const taken = new Set([METADATA_NAME]);
-  return plain.map((name) => {
-    let unique = name;
-    for (let count = 2; taken.has(unique); count++) {
-      unique = `${name}.${count}`;
-      if (wanted.has(unique)) taken.add(unique);
-    }
-    taken.add(unique);
-    return unique;
-  });
+type ExternalTensors = PayloadList<ExternalTensor>;
+
+/** The lengths of tensors in an order, in a column. */
+function lengthsOf(external: ExternalTensors, order: Int32Array | undefined): Float64Array {
+  const lengths = new Float64Array(external.length);
+  for (let position = 0; position < lengths.length; position++) {
+    lengths[position] = payloadLength(payloadAt(external, order?.[position] ?? position).data);
+  }
+  return lengths;
 }
 
-/** What names of fillers begin with, and none of `names`. */
-function fillerPrefix(names: readonly string[]): string {
-  let prefix = '__padding_';
-  while (names.some((name) => name.startsWith(prefix))) prefix += '_';
-  return prefix;
+function sum(numbers: Float64Array): number {
+  return numbers.reduce((total, number) => total + number, 0);
 }
 
-/** The tensors in the order of their sources: files as they are met, then places, then the model's own order. */
-function inSourceOrder(tensors: readonly ExternalTensor[]): number[] {
-  const files = new Map<unknown, number>();
-  const keys = tensors.map(({ data }) => {
-    const range = data.kind === 'derived' ? data.derivation.sources[0] : rangeOf(data);
-    const file = files.get(range?.file) ?? files.size;
-    files.set(range?.file, file);
-    return {
-      file: range === undefined ? Number.POSITIVE_INFINITY : file,
-      at: range?.byteOffset ?? 0,
-    };
-  });
-  const order = tensors.map((_, index) => index);
-  const keyOf = (index: number) => keys[index] ?? { file: 0, at: 0 };
-  return order.sort((a, b) => {
-    const [first, second] = [keyOf(a), keyOf(b)];
-    return first.file === second.file ? first.at - second.at : first.file < second.file ? -1 : 1;
-  });
-}
-
-function sharingWarnings(tensors: readonly ExternalTensor[]): string[] {
-  const { runs, parts } = collectRuns(tensors);
-  const total = tensors.reduce((sum, { data }) => sum + payloadLength(data), 0);
-  const again = total - runs.reduce((sum, run) => sum + run.byteLength, 0);
-  if (again === 0) return [];
-  const first = new Map<object, string>();
+function sharingWarnings(tensors: ExternalTensors): string[] {
+  const runs = collectRuns(tensors);
+  if (runs.length === tensors.length) return [];
+  const first = new Int32Array(runs.length).fill(-1);
+  let again = 0;
   let example = '';
   let sharing = 0;
-  tensors.forEach(({ tensor, data }, index) => {
-    const { run } = parts.at(index);
-    const other = first.get(run);
-    if (other === undefined) {
-      first.set(run, tensor);
-      return;
+  for (let index = 0; index < tensors.length; index++) {
+    const { run, byteLength } = runs.part(index);
+    again += byteLength;
+    const other = first[run] as number;
+    if (other < 0) {
+      first[run] = index;
+      continue;
     }
-    if (data.kind === 'derived') throw sharedDerivation(tensor, other);
-    if (sharing++ === 0) example = `${quoted(tensor)} with ${quoted(other)}`;
-  });
+    const { tensor, data } = payloadAt(tensors, index);
+    const otherTensor = payloadAt(tensors, other).tensor;
+    if (data.kind === 'derived') throw sharedDerivation(tensor, otherTensor);
+    if (sharing++ === 0) example = `${quoted(tensor)} with ${quoted(otherTensor)}`;
+  }
+  for (let run = 0; run < runs.length; run++) again -= runs.byteLength(run);
   const who =
     sharing === 1
       ? `a tensor shares bytes with another (${example})`
@@ -106,62 +89,86 @@ function sharedDerivation(tensor: string, other: string): PreconditionError {
   );
 }
 
-/** Tensors laid out, and what has to be written for that. */
+/** Tensors laid out, and what has to be written for that: told when it is asked for, but for lengths and places. */
 class LaidTensors {
   readonly series: SafetensorsSeries;
+  readonly byteLengths: Float64Array;
   readonly #tensors: SafetensorsTensors;
-  readonly #order: readonly number[];
-  readonly #positions: Uint32Array;
-  readonly #external: readonly ExternalTensor[];
+  /** Tensors in the order of their sources, and where each is in it; undefined where that is their own. */
+  readonly #order: Int32Array | undefined;
+  readonly #positions: Int32Array | undefined;
+  readonly #external: ExternalTensors;
+  /** Parts of headers: to know where they begin takes making their text. */
+  readonly #headers = new Map<SafetensorsFile, readonly HeaderPart[]>();
 
-  constructor(external: readonly ExternalTensor[], { layout }: DataFileOptions) {
-    const names = entryNames(external);
+  constructor(external: ExternalTensors, { layout }: DataFileOptions) {
+    const names = new EntryNames(external);
     const order = inSourceOrder(external);
-    const indexOf = (position: number) => order[position] as number;
     this.#order = order;
-    this.#positions = new Uint32Array(order.length);
-    for (const [position, index] of order.entries()) this.#positions[index] = position;
+    this.#positions = order && new Int32Array(order.length);
+    order?.forEach((index, position) => {
+      if (this.#positions !== undefined) this.#positions[index] = position;
+    });
     this.#external = external;
+    this.byteLengths = lengthsOf(external, order);
     this.#tensors = {
-      byteLengths: order.map((index) => payloadLength((external[index] as ExternalTensor).data)),
+      byteLengths: this.byteLengths,
       labelOf: (position) => {
-        const { described, data } = external[indexOf(position)] as ExternalTensor;
+        const index = this.#indexAt(position);
+        const { described, tensor } = payloadAt(external, index);
         const { dtype, dims } = described;
-        const type = entryType(dtype, dims, payloadLength(data));
-        return entryLabel(names[indexOf(position)] as string, type);
+        const type = entryType(dtype, dims, this.byteLengths[position] as number);
+        return entryLabel(names.of(index, tensor), type);
       },
-      fillerName: fillerPrefix(names),
+      fillerName: names.fillerPrefix(),
     };
     this.series = layOutSafetensors(this.#tensors, layout);
   }
 
+  #indexAt(position: number): number {
+    return this.#order?.[position] ?? position;
+  }
+
+  #header(file: SafetensorsFile): readonly HeaderPart[] {
+    const known = this.#headers.get(file);
+    if (known !== undefined) return known;
+    const parts = [...headerParts(this.#tensors, this.series, file)];
+    this.#headers.set(file, parts);
+    return parts;
+  }
+
   /** What is written to a file, in order of offsets. */
   *placedRuns(file: SafetensorsFile, name: string): Generator<PlacedRun> {
-    for (const { byteOffset, data } of headerParts(this.#tensors, this.series, file)) {
+    for (const { byteOffset, data } of this.#header(file)) {
       const run = { data, byteLength: data.byteLength, tensor: 'the header' };
       yield { run, file: name, byteOffset };
     }
     for (let position = file.first; position < file.last; position++) {
-      const { data, tensor } = this.#external[this.#order[position] as number] as ExternalTensor;
-      const run = { data, byteLength: this.#tensors.byteLengths[position] as number, tensor };
-      yield { run, file: name, byteOffset: this.series.runs[position]?.byteOffset ?? 0 };
+      const payload = payloadAt(this.#external, this.#indexAt(position));
+      const run = {
+        data: payload.data,
+        byteLength: this.byteLengths[position] as number,
+        get tensor() {
+          return payload.tensor;
+        },
+      };
+      yield { run, file: name, byteOffset: this.series.byteOffsets[position] as number };
     }
   }
 
   /** Where the tensor number `index` of those given is. */
-  placeOf(index: number, nameOf: (file: number) => string) {
-    const position = this.#positions[index] ?? -1;
-    const run = this.series.runs[position];
-    const byteLength = this.#tensors.byteLengths[position];
-    if (run === undefined || byteLength === undefined) throw new RangeError(`no payload ${index}`);
-    return { file: nameOf(run.file), byteOffset: run.byteOffset, byteLength };
+  placeOf(index: number, byteLength: number, nameOf: (file: number) => string) {
+    const position = this.#positions?.[index] ?? index;
+    const byteOffset = this.series.byteOffsets[position];
+    if (byteOffset === undefined) throw new RangeError(`no payload ${index}`);
+    const file = this.series.files.findIndex(({ last }) => position < last);
+    return { file: nameOf(file), byteOffset, byteLength };
   }
 
   /** True when a source file is just what this one shall be. */
   isThere(file: SafetensorsFile, name: string, { kept }: DataFileOptions): boolean {
     if (kept?.what !== 'files') return false;
-    const first = this.#external[this.#order[file.first] as number];
-    const source = rangeOf(first?.data)?.file;
+    const source = rangeOf(payloadAt(this.#external, this.#indexAt(file.first)).data)?.file;
     const location = source && kept.locationOf(source);
     if (source?.byteLength !== file.byteLength || location === undefined) return false;
     if (posix.normalize(location) !== name) return false;
@@ -183,7 +190,7 @@ class LaidTensors {
  * tensors that are made as one, and for a model that does not fit the format.
  */
 export function placeSafetensors(
-  external: readonly ExternalTensor[],
+  external: ExternalTensors,
   wanted: string,
   options: DataFileOptions,
 ): PlacedRuns {
@@ -200,7 +207,7 @@ export function placeSafetensors(
     warnings.push(`${wanted} is taken; the data goes to ${first}`);
   }
   const files: PlannedFile[] = [];
-  const written: PlacedRun[] = [];
+  const written: { readonly file: SafetensorsFile; readonly name: string }[] = [];
   for (const [index, file] of shards.entries()) {
     const name = nameOf(first, index);
     const { byteLength } = file;
@@ -211,9 +218,18 @@ export function placeSafetensors(
     }
     if (stays) continue;
     files.push({ name, byteLength });
-    for (const placed of laid.placedRuns(file, name)) written.push(placed);
+    written.push({ file, name });
   }
-  const placeOf = (index: number) => laid.placeOf(index, (file) => nameOf(first, file));
-  const valueBytes = external.reduce((sum, { data }) => sum + payloadLength(data), 0);
-  return { files, written: () => written, placeOf, aliases: 0, valueBytes, warnings };
+  return {
+    files,
+    *written(only) {
+      for (const { file, name } of written) {
+        if (only === undefined || name === only) yield* laid.placedRuns(file, name);
+      }
+    },
+    placeOf: (index, byteLength) => laid.placeOf(index, byteLength, (file) => nameOf(first, file)),
+    aliases: 0,
+    valueBytes: sum(laid.byteLengths),
+    warnings,
+  };
 }

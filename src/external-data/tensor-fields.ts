@@ -30,14 +30,19 @@ function areEqual(
 /** Whether the value is external data at this place and the message says so as this library does. */
 export function refersTo(proto: onnx.ITensorProto, place: ExternalPlace): boolean {
   const header = tensorHeader(proto);
-  if (header === undefined && proto.dataLocation !== EXTERNAL) return false;
-  return areEqual(header?.externalData ?? proto.externalData ?? [], entriesOf(place));
+  // What has a header is not asked for its fields: that would decode it.
+  if (header !== undefined) {
+    return header.externalData !== undefined && areEqual(header.externalData, entriesOf(place));
+  }
+  if (proto.dataLocation !== EXTERNAL) return false;
+  return areEqual(proto.externalData ?? [], entriesOf(place));
 }
 
 /** Whether the message itself has these bytes as its value, so that it can stay as it is. */
 export function holds(proto: onnx.ITensorProto, data: InlineData): boolean {
   if (isExternal(proto)) return false;
-  const present = tensorHeader(proto)?.rawData() ?? proto.rawData;
+  const header = tensorHeader(proto);
+  const present = header === undefined ? proto.rawData : header.rawData();
   const { buffer, byteOffset, byteLength } = data.bytes;
   return (
     present?.buffer === buffer &&

@@ -155,10 +155,14 @@ function writeGraph(plan: SavePlan, small: SmallWrites, { files }: PlannedFiles)
   plan.model.writeTo({
     bytes: (bytes, byteOffset) => small.put(file, byteOffset, bytes),
     payload(tensor, byteOffset, byteLength) {
-      const payload = plan.payloads.get(tensor);
+      const payload = plan.payloadOf(tensor);
       if (payload === undefined) throw new Error(`a gap in ${name} that nothing fills`);
-      if (payload.data.kind === 'inline') small.put(file, byteOffset, payload.data.bytes);
-      else rest.push({ file: name, byteOffset, byteLength, ...payload });
+      const { data, tensor: label } = payload;
+      if (data.kind !== 'inline') {
+        rest.push({ file: name, byteOffset, byteLength, data, tensor: label });
+      } else if (data.range === undefined || !small.putRange(file, byteOffset, data.range)) {
+        small.put(file, byteOffset, data.bytes);
+      }
     },
   });
   small.flush();

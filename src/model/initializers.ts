@@ -20,6 +20,12 @@ export interface NamedTensor {
   readonly tensor: Tensor;
 }
 
+/** Tensors by number: described when asked for, since there may be a million. */
+export interface NumberedTensors {
+  readonly length: number;
+  at(number: number): NamedTensor | undefined;
+}
+
 /** A tensor whose name is made when something asks for it. */
 class Unseen implements NamedTensor {
   readonly tensor: Tensor;
@@ -47,6 +53,8 @@ export class Initializers {
   readonly #resolve: ResolveTensor;
   readonly #kept: (Tensor | undefined)[] | undefined;
   readonly #added = new Set<Value>();
+  /** Whether the graph has had another list than that of the file. */
+  #isReplaced = false;
 
   constructor(
     tape: NodeTape,
@@ -135,41 +143,76 @@ export class Initializers {
     for (const value of this.values()) yield [value.name, value];
   }
 
+  /** Initializer `index` of the file, without making a value of it; undefined for one that is gone. */
+  #named(index: number): NamedTensor | undefined {
+    const id = this.id(index);
+    const value = this.#scope.madeById(id);
+    if (value === undefined) return new Unseen(this.#names, id, this.tensor(index));
+    return value?.tensor && { name: value.name, tensor: value.tensor };
+  }
+
+  #isGone(index: number): boolean {
+    const value = this.#scope.madeById(this.id(index));
+    return value !== undefined && value?.tensor === undefined;
+  }
+
+  #indexesThere(count: number): Int32Array {
+    const indexes = new Int32Array(count);
+    for (let index = 0, at = 0; at < count; index++)
+      if (!this.#isGone(index)) indexes[at++] = index;
+    return indexes;
+  }
+
+  *#addedTensors(): Generator<NamedTensor> {
+    for (const { name, tensor } of this.#added) if (tensor !== undefined) yield { name, tensor };
+  }
+
   /** The tensors, without making values of them. */
   *tensors(): Generator<NamedTensor> {
     for (let index = 0; index < this.#messages.length; index++) {
-      const id = this.id(index);
-      const value = this.#scope.madeById(id);
-      if (value === undefined) {
-        yield new Unseen(this.#names, id, this.tensor(index));
-      } else if (value?.tensor !== undefined) {
-        yield { name: value.name, tensor: value.tensor };
-      }
+      const named = this.#named(index);
+      if (named !== undefined) yield named;
     }
-    for (const value of this.#added) {
-      if (value.tensor !== undefined) yield { name: value.name, tensor: value.tensor };
-    }
+    yield* this.#addedTensors();
+  }
+
+  /** The tensors by number, in the same order, as they are now. Memory: 4 bytes each once one of the file is gone. */
+  list(): NumberedTensors {
+    let inFile = 0;
+    for (let index = 0; index < this.length; index++) if (!this.#isGone(index)) inFile++;
+    const indexes = inFile === this.length ? undefined : this.#indexesThere(inFile);
+    const added = [...this.#addedTensors()];
+    return {
+      length: inFile + added.length,
+      at: (number) =>
+        number < inFile ? this.#named(indexes?.[number] ?? number) : added[number - inFile],
+    };
   }
 
   /**
-   * The messages to write.
+   * The messages to write; undefined while they are those of the file.
    * @param sync brings the message of a tensor up to date and returns it
    */
-  messages(sync: (value: Value, tensor: Tensor) => onnx.ITensorProto): onnx.ITensorProto[] {
+  messages(
+    sync: (value: Value, tensor: Tensor) => onnx.ITensorProto,
+  ): onnx.ITensorProto[] | undefined {
+    const messages = this.#messages;
+    // Of a million none is made when all are as they were.
+    let isReplaced = this.#isReplaced || this.#added.size > 0;
+    for (let index = 0; index < messages.length; index++) {
+      const value = this.#scope.madeById(this.id(index));
+      if (value === undefined) continue;
+      isReplaced =
+        !(value?.tensor && sync(value, value.tensor) === messages.at(index)) || isReplaced;
+    }
+    if (!isReplaced) return undefined;
+    this.#isReplaced = true;
     const current = (message: onnx.ITensorProto, index: number) => {
       const value = this.#scope.madeById(this.id(index));
       if (value === undefined) return message;
       return value?.tensor && sync(value, value.tensor);
     };
-    // Of a million nothing is copied when all are as they were.
-    const isKept = (message: onnx.ITensorProto, index: number) =>
-      current(message, index) === message;
-    const messages = this.#messages.all();
-    const kept = messages.every(isKept)
-      ? messages
-      : messages.map(current).filter((message) => message !== undefined);
-    if (this.#added.size === 0) return kept;
     const added = [...this.#added].map((value) => value.tensor && sync(value, value.tensor));
-    return [...kept, ...added.filter((message) => message !== undefined)];
+    return [...messages.all().map(current), ...added].filter((message) => message !== undefined);
   }
 }

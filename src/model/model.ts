@@ -8,7 +8,7 @@ import type { onnx } from '../proto/onnx.js';
 import { AttributeType } from './attributes.ts';
 import { buildGraph } from './build.ts';
 import type { Graph } from './graph.ts';
-import type { NamedTensor } from './initializers.ts';
+import type { NamedTensor, NumberedTensors } from './initializers.ts';
 import { Names } from './names.ts';
 import { type Node, plainDomain } from './node.ts';
 import type { Tensor } from './tensor.ts';
@@ -19,6 +19,24 @@ import { Wiring } from './wiring.ts';
 
 /** From this IR version on an initializer need not be an input of the graph. */
 export const FREE_INITIALIZERS_IR = 4;
+
+/** Lists of tensors one after the other. */
+function joined(lists: readonly NumberedTensors[]): NumberedTensors {
+  const full = lists.filter(({ length }) => length > 0);
+  let total = 0;
+  const parts = full.map((list) => {
+    const first = total;
+    total += list.length;
+    return { list, first };
+  });
+  return {
+    length: total,
+    at(number) {
+      const part = parts.findLast(({ first }) => first <= number);
+      return part?.list.at(number - part.first);
+    },
+  };
+}
 
 /** The model: its main graph, its local functions, and everything else of the ModelProto as it came. */
 export class Model {
@@ -84,6 +102,13 @@ export class Model {
       yield* graph.initializers.tensors();
     }
     yield* this.otherTensors.entries();
+  }
+
+  /** The tensors by number, in the order of {@link tensors}, until an edit adds one or takes one out. */
+  tensorList(): NumberedTensors {
+    const others = [...this.otherTensors.entries()];
+    const lists: NumberedTensors[] = [...this.graphs()].map((graph) => graph.initializers.list());
+    return joined([...lists, { length: others.length, at: (number) => others[number] }]);
   }
 
   /**

@@ -72,7 +72,8 @@ function syncGraph(graph: Graph): void {
   syncValueInfo(graph);
   if (graph.kind === 'function') return;
   const message = proto as onnx.IGraphProto;
-  message.initializer = graph.initializers.messages(syncTensor);
+  const initializers = graph.initializers.messages(syncTensor);
+  if (initializers !== undefined) message.initializer = initializers;
   for (const input of graph.inputs) if (input.info !== undefined) named(input.info, input);
   message.output?.forEach((info, index) => {
     const output = graph.outputs[index];

@@ -46,6 +46,12 @@ export class Tensor {
     return this.#proto as onnx.ITensorProto;
   }
 
+  /** The message for a look: one that is not made yet is not kept. */
+  get peeked(): onnx.ITensorProto {
+    if (this.#index === NOT_LISTED) return this.#proto as onnx.ITensorProto;
+    return (this.#proto as Messages<onnx.ITensorProto>).peek(this.#index);
+  }
+
   /** A tensor that did not come from a file. */
   static create(dtype: DTypeCode, dims: readonly number[], data: TensorData): Tensor {
     return new Tensor({}, dtype, dims, data);

@@ -16,7 +16,14 @@ import {
   requireEnd,
   type TensorHeader,
 } from './headers.ts';
-import { attachedList, attachList, MessageList, type Messages, PlainList } from './message-list.ts';
+import {
+  attachedList,
+  attachList,
+  MessageList,
+  type Messages,
+  PlainList,
+  withPassingLists,
+} from './message-list.ts';
 import { onnx } from './onnx.js';
 import { LosslessReader } from './strings.ts';
 
@@ -51,6 +58,11 @@ abstract class Deferred<Message> {
 
   /** Decodes the message that `reader` holds. */
   protected abstract decode(reader: LosslessReader): Message;
+
+  /** Where its record is on the tape: what stands for one message has one place, however many there are. */
+  get place(): number {
+    return this.#at;
+  }
 
   /** What passing the message gave: its place on the tape, or the number of its name. */
   get mark(): number {
@@ -215,9 +227,13 @@ const ENTRIES: readonly Entry[] = [
   INFO_ENTRY,
 ];
 
-/** Makes the generated code of a graph or a function defer what is in its lists where it reads from a tape. */
+/**
+ * Makes the generated code of a graph or a function defer what is in its lists where it reads from a tape, and write
+ * lists that nothing has read without making them.
+ */
 function deferLists<Message extends object>(codec: Codec<Message>, fields: ListFields): void {
-  const { decode } = codec;
+  const { decode, encode } = codec;
+  codec.encode = (message, writer, depth) => encode(withPassingLists(message), writer, depth);
   codec.decode = (reader, length, endTag, depth, target) => {
     const tape = reader instanceof LosslessReader ? reader.tape : undefined;
     const isDeferrable = tape !== undefined && length !== undefined && !target;
@@ -327,6 +343,11 @@ export function infoName(info: onnx.IValueInfoProto): string {
 export function tensorHeader(tensor: onnx.ITensorProto): TensorHeader | undefined {
   if (!(tensor instanceof DeferredTensor) || !tensor.isUntouched) return undefined;
   return tensor.read(readTensorHeader);
+}
+
+/** Where the record of a tensor is on the tape it was read from; undefined for one that was decoded at once or made. */
+export function tensorPlace(tensor: onnx.ITensorProto): number | undefined {
+  return tensor instanceof DeferredTensor ? tensor.place : undefined;
 }
 
 /** Number on `tape` of the name of a tensor. */

@@ -10,6 +10,8 @@ export interface Messages<Message> {
   readonly length: number;
   /** The message at `index`, the same object every time. */
   at(index: number): Message;
+  /** The message at `index` for a look: one that was not made yet is not kept, and made again at the next. */
+  peek(index: number): Message;
   /** What passing the message gave; {@link DECODED} for one that was decoded or made. */
   mark(index: number): number;
   /** The marks of all messages. */
@@ -56,6 +58,10 @@ export class MessageList<Message> implements Messages<Message> {
     const message = this.#make(this.#tape, this.place(index));
     this.#made[index] = message;
     return message;
+  }
+
+  peek(index: number): Message {
+    return this.#made[index] ?? this.#make(this.#tape, this.place(index));
   }
 
   /** Where message `index` is on the tape; those that follow are behind it. */
@@ -109,6 +115,10 @@ export class PlainList<Message> implements Messages<Message> {
     return this.#list[index] as Message;
   }
 
+  peek(index: number): Message {
+    return this.at(index);
+  }
+
   mark(index: number): number {
     return this.#markOf(this.at(index));
   }
@@ -151,6 +161,24 @@ export function attachList(owner: object, property: string, list: Messages<unkno
     get: () => settle(list.all()),
     set: settle,
   });
+}
+
+/** What generated code needs of an array, each message made for as long as it is looked at. */
+function passing<Message>(list: Messages<Message>): readonly Message[] {
+  return new Proxy<Message[]>([], {
+    get: (_, key) => (key === 'length' ? list.length : list.peek(Number(key))),
+  });
+}
+
+/** `owner` for reading once: the lists that nothing has read yet are not made, their messages pass one by one. */
+export function withPassingLists<Owner extends object>(owner: Owner): Owner {
+  const known = lists.get(owner);
+  if (known === undefined || known.size === 0) return owner;
+  const fields = Object.getOwnPropertyDescriptors(owner);
+  const passed = Object.fromEntries(
+    [...known].map(([property, list]) => [property, { value: passing(list), enumerable: true }]),
+  );
+  return Object.create(Object.getPrototypeOf(owner), { ...fields, ...passed }) as Owner;
 }
 
 /** The list that `property` of `owner` will be, if nothing has read it yet. */

@@ -64,7 +64,9 @@ export class TensorHeaders {
   readonly #list: Messages<onnx.ITensorProto>;
   readonly #tape: NodeTape;
   readonly #addon: NativeAddon | undefined;
-  #rows = new Float64Array(0);
+  /** Room for a batch. */
+  readonly #room: Float64Array<ArrayBuffer>;
+  #rows: Float64Array<ArrayBuffer>;
   /** The tensor that the first row describes. */
   #first = 0;
   #location = '';
@@ -75,20 +77,24 @@ export class TensorHeaders {
     this.#list = list;
     this.#tape = tape;
     this.#addon = list instanceof MessageList ? loadNative() : undefined;
+    const capacity = this.#addon === undefined ? 0 : Math.min(BATCH, list.length);
+    this.#room = new Float64Array(capacity * ROW.LENGTH);
+    this.#rows = this.#room.subarray(0, 0);
   }
 
   /** The header of tensor `index`; undefined for one that was decoded or made. */
   at(index: number): TensorHeader | undefined {
     const list = this.#list;
     if (list.mark(index) < 0) return undefined;
-    return this.#ofRow(index) ?? tensorHeader(list.at(index));
+    return this.#ofRow(index) ?? tensorHeader(list.peek(index));
   }
 
   #ofRow(index: number): TensorHeader | undefined {
     if (this.#addon === undefined || !(this.#list instanceof MessageList)) return undefined;
     let at = (index - this.#first) * ROW.LENGTH;
     if (at < 0 || at >= this.#rows.length) {
-      this.#describe(this.#addon, this.#list.place(index), this.#list.length - index);
+      const { length } = this.#list;
+      this.#describe(this.#addon, index, this.#list.place(index), length - index);
       this.#first = index;
       at = 0;
     }
@@ -115,9 +121,11 @@ export class TensorHeaders {
     return new RowHeader(buffer, dims, dataType, place, 0, 0);
   }
 
-  #describe(addon: NativeAddon, place: number, left: number): void {
-    const length = Math.min(BATCH, left) * ROW.LENGTH;
-    if (this.#rows.length !== length) this.#rows = new Float64Array(length);
+  /** Twice as many as last time where these follow those, else one: whoever jumps may jump again. */
+  #describe(addon: NativeAddon, index: number, place: number, left: number): void {
+    const before = this.#rows.length / ROW.LENGTH;
+    const wanted = index === this.#first + before ? Math.max(1, 2 * before) : 1;
+    this.#rows = this.#room.subarray(0, Math.min(BATCH, left, wanted) * ROW.LENGTH);
     addon.describeTensors(this.#tape.names.buffer, this.#tape.data, place, this.#rows);
   }
 

@@ -48,11 +48,26 @@ function replaceAlias(model: Model, stored: Value, alias: Value): void {
   graph.removeInitializer(alias);
 }
 
+/** Whether tensors of the main graph share payloads. Makes no values: there may be a million. */
+function hasShared({ graph }: Model): boolean {
+  const seen = new Set<string>();
+  const derivations = new Map<object, number>();
+  for (const { tensor } of graph.initializers.tensors()) {
+    const { data } = tensor;
+    if (data.kind !== 'range' && data.kind !== 'derived') continue;
+    const key = keyOf(data, derivations);
+    if (seen.has(key)) return true;
+    seen.add(key);
+  }
+  return false;
+}
+
 /**
  * Gives every payload of the main graph one holder for each type it is read as. Does nothing to a model whose
  * payloads are all distinct.
  */
 export function unshareEmbedded(model: Model): void {
+  if (!hasShared(model)) return;
   const held = namesHeldElsewhere(model);
   const holders = new Map<string, Value>();
   const derivations = new Map<object, number>();

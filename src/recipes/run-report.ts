@@ -1,6 +1,7 @@
 /** What a run did, as data for programs and for the command line. */
 
-import type { PlannedTensor, SavePlan } from '../external-data/plan.ts';
+import type { SavePlan } from '../external-data/plan.ts';
+import type { PlannedTensor } from '../external-data/planned-tensors.ts';
 import type { TensorError } from '../external-data/write.ts';
 import type { SurgeryResult } from '../surgeries/surgery.ts';
 

@@ -22,6 +22,8 @@ export interface DigestOptions {
   readonly path: string;
   /** Write it even where there is one. */
   readonly force?: boolean | undefined;
+  /** Called when the graph has been checked, before bytes are read and anything is written. */
+  readonly onStart?: (() => void) | undefined;
   /** Called while bytes are read. */
   readonly onProgress?: ((doneBytes: number, totalBytes: number) => void) | undefined;
   /** When it is aborted a CancelledError is thrown, and the manifest stays as it was. */
@@ -122,7 +124,8 @@ export async function digestModel(
   options: DigestOptions,
   findings: Findings,
 ): Promise<DigestReport> {
-  const { path, force = false, onProgress, signal } = options;
+  const { path, force = false, onStart, onProgress, signal } = options;
+  onStart?.();
   requireOther(path, files);
   const way = checkManifestPath(options);
   const { count } = tensors.sources;

@@ -41,15 +41,27 @@ it('takes less than 256 MiB for a graph of a million initializers', () => {
   expect(areEqual(scratch('out/model.onnx'), path)).toBe(true);
 }, 240_000);
 
-it('moves hundreds of thousands of small initializers to a data file and back', () => {
+it('moves a million small initializers to a data file and back', () => {
   const path = scratch('model.onnx');
-  writeManyInitializers(path, 200_000, [1, 1]);
+  writeManyInitializers(path, 1_000_000, [1, 1]);
   const apart = run('repack', path, '-o', scratch('apart'), '--inline-below', '0');
-  expect(apart.peak).toBeLessThan(448 * MIB);
+  expect(apart.peak).toBeLessThan(256 * MIB);
+  // The graph itself has 100 MB here: a reference takes more than a value. Inspecting it takes as much.
   const back = run('repack', scratch('apart'), '-o', scratch('back'), '--embed');
-  expect(back.peak).toBeLessThan(448 * MIB);
+  expect(back.peak).toBeLessThan(320 * MIB);
   expect(areEqual(scratch('back/model.onnx'), path)).toBe(true);
-}, 240_000);
+}, 480_000);
+
+it('moves a million small initializers to safetensors and back', () => {
+  const path = scratch('model.onnx');
+  writeManyInitializers(path, 1_000_000, [1, 1]);
+  const format = ['--data-format', 'safetensors', '--max-file-size', '64MiB'];
+  const apart = run('repack', path, '-o', scratch('apart'), '--inline-below', '0', ...format);
+  expect(apart.peak).toBeLessThan(256 * MIB);
+  const back = run('repack', scratch('apart'), '-o', scratch('back'), '--embed');
+  expect(back.peak).toBeLessThan(352 * MIB);
+  expect(areEqual(scratch('back/model.onnx'), path)).toBe(true);
+}, 480_000);
 
 it('lists every tensor of a large graph in JSON', () => {
   const path = scratch('model.onnx');

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import {
   mkdtempSync,
   readdirSync,
@@ -9,7 +10,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { cli, type RunningCli, startCli } from '../support/cli.ts';
+import { cli, cliPath, type RunningCli, startCli } from '../support/cli.ts';
 import { writeLarge, writeTiny } from './tiny-model.ts';
 import { snapshot } from './tree.ts';
 
@@ -151,6 +152,39 @@ describe('check --digest', () => {
     expect(result.stderr).toMatch(/^onnx-lathe: interrupted; nothing was written\n$/m);
     expect(readdirSync(root)).toEqual(before);
   });
+
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)(
+    '%s while the graph is read ends it at once, which a shell sees as %i',
+    (signal, exit) => {
+      const before = readdirSync(root);
+      // No event has its turn until the graph is read: the signal comes when the model has been opened for that.
+      const hook = `import fs, { openSync } from 'node:fs';
+      fs.openSync = (path, ...rest) => {
+        const fd = openSync(path, ...rest);
+        if (String(path).endsWith('.onnx')) process.kill(process.pid, '${signal}');
+        return fd;
+      };`;
+      const env = {
+        NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(hook)}`,
+        COMMAND: `"${process.execPath}" "${cliPath()}" check tiny --digest digests`,
+      };
+      const {
+        status,
+        signal: ended,
+        stdout,
+      } = cli(['check', 'tiny', '--digest', 'digests'], { cwd: root, env });
+      expect([status, ended, stdout]).toEqual([null, signal, '']);
+      const shell = spawnSync('sh', ['-c', 'eval "$COMMAND"; exit $?'], {
+        cwd: root,
+        env: { ...process.env, ...env },
+      });
+      expect(shell.status).toBe(exit);
+      expect(readdirSync(root)).toEqual(before);
+    },
+  );
 
   it('says so in JSON when asked to, and keeps older digests', async () => {
     const digests = join(root, 'digests');

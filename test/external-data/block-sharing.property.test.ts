@@ -30,7 +30,7 @@ const output = fc
     const source = { fd: 3, path: 'source', byteLength: 0 };
     let position = 0;
     const writes = tensors.map(({ dead, byteLength }, index): PlannedWrite => {
-      const byteOffset = laid.runs[index]?.byteOffset ?? 0;
+      const byteOffset = laid.byteOffsets[index] ?? 0;
       position = Math.ceil(position / (align ?? 64)) * (align ?? 64) + dead;
       const data = {
         kind: 'range' as const,

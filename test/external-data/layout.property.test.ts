@@ -27,11 +27,12 @@ const layout: fc.Arbitrary<Layout> = fc.record(
 it('places every run whole, aligned, after the one before it', () => {
   fc.assert(
     fc.property(lengths, layout, (runs, options) => {
-      const { runs: laid, byteLengths } = layOut(runs, options);
-      expect(laid).toHaveLength(runs.length);
+      const { files, byteOffsets, byteLengths } = layOut(runs, options);
+      expect([files.length, byteOffsets.length]).toEqual([runs.length, runs.length]);
       const ends = byteLengths.map(() => 0);
       let last = 0;
-      laid.forEach(({ file, byteOffset }, index) => {
+      files.forEach((file, index) => {
+        const byteOffset = byteOffsets[index] as number;
         const byteLength = runs[index] ?? 0;
         expect(byteOffset % alignmentOf(byteLength, options)).toBe(0);
         expect(byteOffset).toBeGreaterThanOrEqual(ends[file] ?? 0);
@@ -49,18 +50,19 @@ it('places every run whole, aligned, after the one before it', () => {
 it('keeps files within the limit, but for a run that is longer alone', () => {
   fc.assert(
     fc.property(lengths, layout, (runs, options) => {
-      const { runs: laid, byteLengths } = layOut(runs, options);
+      const { files, byteOffsets, byteLengths } = layOut(runs, options);
       const { maxFileSize } = options;
       if (maxFileSize === undefined) {
         expect(byteLengths).toHaveLength(1);
         return;
       }
       byteLengths.forEach((byteLength, file) => {
-        const alone = laid.filter((run) => run.file === file).length === 1;
+        const alone = files.filter((of) => of === file).length === 1;
         expect(byteLength <= maxFileSize || alone).toBe(true);
       });
       // A file is begun only when there is no room in the one before.
-      laid.forEach(({ file, byteOffset }, index) => {
+      files.forEach((file, index) => {
+        const byteOffset = byteOffsets[index] as number;
         if (byteOffset > 0 || file === 0) return;
         const byteLength = runs[index] ?? 0;
         const alignment = alignmentOf(byteLength, options);

@@ -92,12 +92,8 @@ it('aligns to pages from 1 MiB and to cache lines below, or to what is asked for
 
 it('gives a run that is too long a file of its own', () => {
   expect(layOut([10, 100, 10, 10], { maxFileSize: 80, align: 1 })).toEqual({
-    runs: [
-      { file: 0, byteOffset: 0 },
-      { file: 1, byteOffset: 0 },
-      { file: 2, byteOffset: 0 },
-      { file: 2, byteOffset: 10 },
-    ],
+    files: Int32Array.of(0, 1, 2, 2),
+    byteOffsets: Float64Array.of(0, 0, 0, 10),
     byteLengths: [10, 100, 20],
   });
 });

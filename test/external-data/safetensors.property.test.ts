@@ -74,7 +74,7 @@ describe('files as they are laid out', () => {
           expect(metadata).toEqual({ format: 'onnx' });
           for (let index = file.first; index < file.last; index++) {
             const { name, rows, columns } = list[index] as (typeof list)[number];
-            const { byteOffset } = series.runs[index] as { byteOffset: number };
+            const byteOffset = series.byteOffsets[index] as number;
             const byteLength = described.byteLengths[index] as number;
             const large = align ?? (byteLength >= 2 ** 20 ? 4096 : 256);
             expect(byteOffset % large).toBe(0);

@@ -5,7 +5,7 @@ import { UsageError } from '../../errors.ts';
 import { type CheckReport, checkModel } from '../../report/check.ts';
 import type { DigestOptions, DigestReport } from '../../report/digest.ts';
 import type { Finding, Place, Severity } from '../../report/findings.ts';
-import { interruptible } from '../interruptible.ts';
+import { interruptibleLater } from '../interruptible.ts';
 import { note, printJson, printLine } from '../output.ts';
 import { type ProgressMode, progressDisplay } from '../progress.ts';
 import { formatTable } from '../table.ts';
@@ -101,8 +101,8 @@ export async function checkCommand(model: string, flags: CheckFlags): Promise<nu
   }
   if (flags.digest === undefined) return runCheck(model, flags);
   const { digest: path, force } = flags;
-  return interruptible(flags.json === true, (signal) =>
-    runCheck(model, flags, { path, force, signal }),
+  return interruptibleLater(flags.json === true, (signal, onStart) =>
+    runCheck(model, flags, { path, force, signal, onStart }),
   );
 }
 
