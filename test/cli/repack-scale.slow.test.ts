@@ -45,23 +45,24 @@ it('moves a million small initializers to a data file and back', () => {
   const path = scratch('model.onnx');
   writeManyInitializers(path, 1_000_000, [1, 1]);
   const apart = run('repack', path, '-o', scratch('apart'), '--inline-below', '0');
-  expect(apart.peak).toBeLessThan(256 * MIB);
+  // 243 to 254 MiB were measured; a garbage collection sooner or later makes the difference.
+  expect(apart.peak).toBeLessThan(288 * MIB);
   // The graph itself has 100 MB here: a reference takes more than a value. Inspecting it takes as much.
   const back = run('repack', scratch('apart'), '-o', scratch('back'), '--embed');
-  expect(back.peak).toBeLessThan(320 * MIB);
+  expect(back.peak).toBeLessThan(336 * MIB);
   expect(areEqual(scratch('back/model.onnx'), path)).toBe(true);
 }, 480_000);
 
-it('moves a million small initializers to safetensors and back', () => {
+it('moves small initializers to safetensors and back without an object for each', () => {
   const path = scratch('model.onnx');
-  writeManyInitializers(path, 1_000_000, [1, 1]);
+  writeManyInitializers(path, 300_000, [1, 1]);
   const format = ['--data-format', 'safetensors', '--max-file-size', '64MiB'];
   const apart = run('repack', path, '-o', scratch('apart'), '--inline-below', '0', ...format);
-  expect(apart.peak).toBeLessThan(256 * MIB);
+  expect(apart.peak).toBeLessThan(160 * MIB);
   const back = run('repack', scratch('apart'), '-o', scratch('back'), '--embed');
-  expect(back.peak).toBeLessThan(352 * MIB);
+  expect(back.peak).toBeLessThan(192 * MIB);
   expect(areEqual(scratch('back/model.onnx'), path)).toBe(true);
-}, 480_000);
+}, 240_000);
 
 it('lists every tensor of a large graph in JSON', () => {
   const path = scratch('model.onnx');
