@@ -137,12 +137,15 @@ napi_value runProgram(napi_env env, napi_callback_info call) {
   const int32_t *inputs, *outputs;
   size_t inputCount, outputCount;
   if (!toJobs(env, get(env, options, "jobs"), &program.jobs)) return throwArgument(env, "jobs");
-  if (!toArray(env, get(env, options, "tiles"), napi_float64_array, &program.words, &program.wordCount) ||
-      !toArray(env, get(env, options, "starts"), napi_uint32_array, &program.starts, &program.tileCount) ||
+  size_t tileNumbers;
+  if (!toArray(env, get(env, options, "series"), napi_float64_array, &program.words, &program.wordCount) ||
+      !toArray(env, get(env, options, "starts"), napi_uint32_array, &program.starts, &program.seriesCount) ||
+      !toArray(env, get(env, options, "tiles"), napi_uint32_array, &program.tiles, &tileNumbers) ||
       !toArray(env, get(env, options, "inputs"), napi_int32_array, &inputs, &inputCount) ||
       !toArray(env, get(env, options, "outputs"), napi_int32_array, &outputs, &outputCount)) {
     return throwArgument(env, "arrays");
   }
+  program.tileCount = tileNumbers / Program::kTileNumbers;
   program.inputs.assign(inputs, inputs + inputCount);
   program.outputs.assign(outputs, outputs + outputCount);
 

@@ -5,7 +5,7 @@
 
 namespace lathe {
 
-// runProgram({ jobs, tiles, starts, inputs, outputs, ringBytes, scratchBytes, threads, mapped, flushes, isa })
+// runProgram({ jobs, series, starts, tiles, inputs, outputs, ringBytes, scratchBytes, threads, mapped, flushes, isa })
 // → { handle, finished: Promise }; see NativeProgram and NativeRunResult in src/native.ts.
 napi_value runProgram(napi_env env, napi_callback_info call);
 

@@ -72,7 +72,7 @@ void Run::work(uint8_t* scratch) {
   while (true) {
     const int64_t index = next_.fetch_add(1);
     if (index >= count || index > stopTile_ || cancelled_) break;
-    if (!waitFor(index, static_cast<int64_t>(program_.words[program_.starts[static_cast<size_t>(index)] + 1]))) break;
+    if (!waitFor(index, program_.after(static_cast<size_t>(index)))) break;
     if (Worker(*this, index, scratch).execute()) complete(index);
   }
   if (--working_ == 0) onFinished_();

@@ -55,18 +55,36 @@ int64_t sharesPerChannel(const Tile& tile) {
   return bytes;
 }
 
+namespace {
+
+// Numbers of a tile that begins with this header.
+size_t tileLength(const double* header) {
+  return Program::kHeader + static_cast<size_t>(header[Program::kHeader - 2]) * 5 +
+         static_cast<size_t>(header[Program::kHeader - 1]) * 2;
+}
+
+}  // namespace
+
 Tile Program::tile(size_t index) const {
-  const double* word = words + starts[index];
-  const auto next = [&word] { return static_cast<int64_t>(*word++); };
+  const uint32_t* const place = tiles + index * kTileNumbers;
+  const double* word = words + starts[place[0]];
+  const double step = place[1];
   Tile tile;
+  tile.inputCount = static_cast<int>(word[kHeader - 2]);
+  tile.outputCount = static_cast<int>(word[kHeader - 1]);
+  const size_t length = tileLength(word);
+  const auto next = [&word, length, step] {
+    const double first = *word, second = word[length];
+    word++;
+    return static_cast<int64_t>(first + step * (second - first));
+  };
   tile.job = next();
-  tile.after = next();
+  tile.after = after(index);
   tile.firstChannel = next();
   tile.channels = next();
   tile.firstElement = next();
   tile.elements = next();
-  tile.inputCount = static_cast<int>(next());
-  tile.outputCount = static_cast<int>(next());
+  word += 2;
   for (int i = 0; i < tile.inputCount && i < 4; i++) {
     tile.inputs[i] = {next(), next(), next(), next(), next()};
   }
@@ -107,8 +125,28 @@ const char* jobDefect(const Job& job) {
   return "job kernel";
 }
 
+const char* Program::seriesDefect() const {
+  for (size_t series = 0; series < seriesCount; series++) {
+    if (starts[series] + kHeader > wordCount) return "start";
+    const double* const header = words + starts[series];
+    const double inputCount = header[kHeader - 2], outputCount = header[kHeader - 1];
+    if (!(inputCount >= 1 && inputCount <= 4 && outputCount >= 0 && outputCount <= 3)) return "counts";
+    if (starts[series] + 2 * tileLength(header) > wordCount) return "length";
+  }
+  for (size_t index = 0; index < tileCount; index++) {
+    const uint32_t* const place = tiles + index * kTileNumbers;
+    if (place[0] >= seriesCount) return "series";
+    const double* const first = words + starts[place[0]];
+    const size_t length = tileLength(first);
+    for (size_t i = 0; i < length; i++) {
+      const double number = first[i] + place[1] * (first[i + length] - first[i]);
+      if (!(number >= -65536 && number <= 9007199254740991.0)) return "number";
+    }
+  }
+  return nullptr;
+}
+
 const char* Program::defect() const {
-  constexpr size_t kHeader = 8;
   constexpr double kLargestTile = 1e12;  // keeps the products below from overflowing
   for (const Job& job : jobs) {
     if (const char* const defect = jobDefect(job)) return defect;
@@ -116,21 +154,14 @@ const char* Program::defect() const {
   const auto inRing = [this](int64_t offset, int64_t length) {
     return offset >= 0 && length >= 0 && offset <= ringBytes - length;
   };
+  if (const char* const defect = seriesDefect()) return defect;
   for (size_t index = 0; index < tileCount; index++) {
-    if (starts[index] + kHeader > wordCount) return "start";
-    const double* const header = words + starts[index];
-    if (!(header[6] >= 1 && header[6] <= 4 && header[7] >= 0 && header[7] <= 3)) return "counts";
-    const size_t length = kHeader + static_cast<size_t>(header[6]) * 5 + static_cast<size_t>(header[7]) * 2;
-    if (starts[index] + length > wordCount) return "length";
-    for (size_t i = 0; i < length; i++) {
-      if (!(header[i] >= -65536 && header[i] <= 9007199254740991.0)) return "number";
-    }
     const Tile tile = this->tile(index);
     if (tile.job < 0 || static_cast<size_t>(tile.job) >= jobs.size()) return "job";
     const Job& job = jobs[static_cast<size_t>(tile.job)];
     if (tile.after < 0 || tile.after > static_cast<int64_t>(index)) return "after";
     if (tile.channels < 0 || tile.elements < 0) return "extent";
-    if (header[3] * header[5] > kLargestTile) return "extent";
+    if (static_cast<double>(tile.channels) * static_cast<double>(tile.elements) > kLargestTile) return "extent";
     for (int i = 0; i < tile.inputCount; i++) {
       const TileInput& input = tile.inputs[i];
       if (input.offset < 0 || input.segments < 1 || input.segmentBytes < 0 || input.stride < 0) return "input";

@@ -1,4 +1,4 @@
-// A program as the threads see it: jobs, and tiles decoded from the packed numbers that src/stream/tile-list.ts
+// A program as the threads see it: jobs, and tiles decoded from the packed series that src/stream/tile-list.ts
 // writes. What a tile is: src/stream/program.ts.
 #pragma once
 
@@ -78,9 +78,14 @@ struct Tile {
 
 struct Program {
   std::vector<Job> jobs;
-  const double* words = nullptr;  // the tiles, packed; memory of the caller, as are `starts`
+  static constexpr size_t kTileNumbers = 3;
+  static constexpr size_t kHeader = 7;
+
+  const double* words = nullptr;  // series of tiles, packed; memory of the caller, as are the next two
   size_t wordCount = 0;
-  const uint32_t* starts = nullptr;  // where each tile starts in `words`
+  const uint32_t* starts = nullptr;  // where each series starts in `words`
+  size_t seriesCount = 0;
+  const uint32_t* tiles = nullptr;  // series, index in it and `after` of each tile
   size_t tileCount = 0;
   std::vector<int> inputs;        // descriptors
   std::vector<int> outputs;
@@ -91,8 +96,13 @@ struct Program {
   const KernelTable* kernels = nullptr;
 
   Tile tile(size_t index) const;
+  // How many tiles must be complete before this one starts.
+  int64_t after(size_t index) const { return tiles[index * kTileNumbers + 2]; }
   // Null, or what is wrong with the encoding. Everything the threads rely on is checked here.
   const char* defect() const;
+
+ private:
+  const char* seriesDefect() const;
 };
 
 // Bytes that a copy from the ring writes per channel; its segments hold equal shares of all channels.

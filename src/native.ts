@@ -22,11 +22,12 @@ export interface NativeInfo {
   readonly supported: readonly string[];
 }
 
-/** A program in the form the addon takes: see TileList for `tiles` and `starts`, encodeJobs for `jobs`. */
+/** A program in the form the addon takes: see TileList for series, starts and tiles, encodeJobs for `jobs`. */
 export interface NativeProgram {
   readonly jobs: Float64Array;
-  readonly tiles: Float64Array;
+  readonly series: Float64Array;
   readonly starts: Uint32Array;
+  readonly tiles: Uint32Array;
   /** Descriptors to read from and to write to. */
   readonly inputs: Int32Array;
   readonly outputs: Int32Array;
@@ -248,7 +249,7 @@ interface Loaded {
 }
 
 // kBorderVersion in native/addon.cc.
-const BORDER_VERSION = 6;
+const BORDER_VERSION = 7;
 
 let loaded: Loaded | undefined;
 

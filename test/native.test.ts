@@ -242,12 +242,15 @@ if (addon) {
       return { jobs };
     }
 
+    const tile = [0, 0, 0, 0, 0, 1, 1, 0, 0, 4, 1, 4, 0, 0];
+
     /** One tile that copies four bytes; `change` breaks it. */
     function program(change: Partial<NativeProgram>): NativeProgram {
       return {
         jobs: new Float64Array(JOB_FIELDS),
-        tiles: Float64Array.of(0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 4, 1, 4, 0, 0),
+        series: Float64Array.of(...tile, ...tile),
         starts: Uint32Array.of(0),
+        tiles: Uint32Array.of(0, 0, 0),
         inputs: Int32Array.of(directoryFd),
         outputs: Int32Array.of(directoryFd),
         ringBytes: 0,
@@ -260,27 +263,34 @@ if (addon) {
       };
     }
 
-    function tiles(index: number, value: number): Partial<NativeProgram> {
-      const { tiles } = program({});
-      tiles[index] = value;
-      return { tiles };
+    function series(index: number, value: number): Partial<NativeProgram> {
+      const changed = tile.map((number, i) => (i === index ? value : number));
+      return { series: Float64Array.of(...changed, ...changed) };
     }
 
     test.each<[string, () => Partial<NativeProgram>]>([
-      ['job', () => tiles(0, 1)],
-      ['after', () => tiles(1, 1)],
-      ['extent', () => tiles(3, -1)],
-      ['counts', () => tiles(6, 5)],
-      ['number', () => tiles(9, Number.NaN)],
-      ['input file', () => tiles(8, 1)],
-      ['input file', () => tiles(8, -2)],
-      ['input ring', () => tiles(8, -1)],
-      ['output', () => tiles(13, 1)],
-      ['ring', () => tiles(13, -1)],
-      ['output', () => tiles(13, -2)],
+      ['job', () => series(0, 1)],
+      ['after', () => ({ tiles: Uint32Array.of(0, 0, 1) })],
+      ['series', () => ({ tiles: Uint32Array.of(1, 0, 0) })],
+      ['extent', () => series(2, -1)],
+      ['counts', () => series(5, 5)],
+      ['number', () => series(8, Number.NaN)],
+      [
+        'number',
+        () => ({
+          series: Float64Array.of(...tile, ...tile.map((n) => n + 2 ** 52)),
+          tiles: Uint32Array.of(0, 9, 0),
+        }),
+      ],
+      ['input file', () => series(7, 1)],
+      ['input file', () => series(7, -2)],
+      ['input ring', () => series(7, -1)],
+      ['output', () => series(12, 1)],
+      ['ring', () => series(12, -1)],
+      ['output', () => series(12, -2)],
       ['scratch', () => ({ scratchBytes: 3 })],
-      ['start', () => ({ starts: Uint32Array.of(9) })],
-      ['length', () => ({ tiles: program({}).tiles.subarray(0, 14) })],
+      ['start', () => ({ starts: Uint32Array.of(22) })],
+      ['length', () => ({ series: program({}).series.subarray(0, 27) })],
       ['job kernel', () => job({ 0: 99 })],
       ['job type', () => job({ 0: 4, 1: 1, 13: 3 })],
       ['cast input', () => ({ ...job({ 0: 4, 1: 1, 13: 10 }), scratchBytes: 128 })],

@@ -95,8 +95,9 @@ export async function runNative(
 ): Promise<TileRun> {
   const encoded: NativeProgram = {
     jobs: encodeJobs(program.jobs),
-    tiles: program.tiles.words,
+    series: program.tiles.words,
     starts: program.tiles.starts,
+    tiles: program.tiles.tiles,
     inputs: Int32Array.from(program.inputs, (file) => file.fd),
     outputs: Int32Array.from(program.outputs, (file) => file.fd),
     ringBytes: program.ringBytes,
