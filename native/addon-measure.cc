@@ -14,6 +14,7 @@ namespace lathe {
 namespace {
 
 constexpr int64_t kLargestExtent = int64_t{1} << 31;  // keeps products from overflowing
+constexpr double kLargestIndex = 9007199254740991.0;     // of an element, as JavaScript counts
 constexpr int64_t kDecodedChannels = 16;               // a cache line of a matrix that is stored [K, N]
 
 // Numbers of a matrix, `channelPitch` from channel to channel and `pitch` along one.
@@ -31,7 +32,7 @@ struct Numbers {
     if (!toArray(env, numbers, napi_uint8_array, &unsignedCodes, &length)) unsignedCodes = nullptr;
     return (floats != nullptr || codes != nullptr || unsignedCodes != nullptr || length == 0) &&
            toInteger(env, get(env, part, "channelPitch"), &channelPitch) &&
-           toInteger(env, get(env, part, "pitch"), &pitch) && channelPitch >= 0 && pitch >= 0 &&
+           toInteger(env, get(env, part, "pitch"), &pitch) && channelPitch >= 1 && pitch >= 1 &&
            channelPitch < kLargestExtent && pitch < kLargestExtent;
   }
 
@@ -221,8 +222,9 @@ napi_value measureBand(napi_env env, napi_callback_info call) {
   ErrorPlace place;
   if (!toInteger(env, get(env, band, "channels"), &channels) || channels < 1 || channels > kLargestExtent ||
       !toInteger(env, get(env, band, "elements"), &elements) || elements < 1 || elements > kLargestExtent ||
-      !toInteger(env, get(env, band, "first"), &place.first) ||
-      !toInteger(env, get(env, band, "channelStride"), &place.channelStride)) {
+      !toInteger(env, get(env, band, "first"), &place.first) || place.first < 0 ||
+      !toInteger(env, get(env, band, "channelStride"), &place.channelStride) || place.channelStride < 0 ||
+      static_cast<double>(channels) * static_cast<double>(place.channelStride) > kLargestIndex) {
     return throwArgument(env, "extent");
   }
   if (!toInteger(env, get(env, band, "blockSize"), &blockSize) || blockSize < 16 || blockSize > 256 ||
@@ -240,10 +242,11 @@ napi_value measureBand(napi_env env, napi_callback_info call) {
   // Zeros follow the last element: a block that is cut short counts as a whole one.
   const int64_t blocks = (elements + blockSize - 1) / blockSize;
   const int64_t step = blocks * blockSize;
-  std::vector<float> numbers(static_cast<size_t>(kDecodedChannels * step)), others(numbers.size());
+  const int64_t most = std::min(kDecodedChannels, channels);
+  std::vector<float> numbers(static_cast<size_t>(most * step)), others(numbers.size());
   ErrorSum sum;
-  for (int64_t first = 0; first < channels; first += kDecodedChannels) {
-    const int64_t count = std::min(kDecodedChannels, channels - first);
+  for (int64_t first = 0; first < channels; first += most) {
+    const int64_t count = std::min(most, channels - first);
     exact.decode(first, count, elements, numbers.data(), step);
     found.decode(first, count, elements, others.data(), step);
     for (int64_t channel = 0; channel < count; channel++) {

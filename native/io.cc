@@ -77,8 +77,7 @@ IoResult readSegments(int fd, uint8_t* to, int64_t memoryStride, int64_t segment
 IoResult writeFully(int fd, const uint8_t* from, int64_t byteLength, int64_t offset) {
   const int64_t end = offset + byteLength;
   while (offset < end) {
-    const size_t piece = static_cast<size_t>(std::min(kWritePiece, end - offset));
-    const ssize_t put = pwrite(fd, from, piece, static_cast<off_t>(offset));
+    const ssize_t put = pwrite(fd, from, static_cast<size_t>(end - offset), static_cast<off_t>(offset));
     if (put < 0 && errno == EINTR) continue;
     if (put <= 0) return {put < 0 ? errno : EIO, offset};
     from += put;

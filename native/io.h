@@ -27,7 +27,7 @@ IoResult readFully(int fd, uint8_t* to, int64_t byteLength, int64_t offset);
 IoResult readSegments(int fd, uint8_t* to, int64_t memoryStride, int64_t segmentBytes, int64_t segments,
                       int64_t fileStride, int64_t offset);
 
-// Writes exactly `byteLength` bytes in pieces of at most kWritePiece; retries interrupted and short writes.
+// Writes exactly `byteLength` bytes; retries interrupted and short writes.
 IoResult writeFully(int fd, const uint8_t* from, int64_t byteLength, int64_t offset);
 
 // Has the kernel start to write a range to the disk, without waiting for it: the flush that follows then finds little

@@ -79,3 +79,16 @@ export function formatSize(bytes: number): string {
   const digits = unit === 0 ? 0 : Math.abs(value) < 10 ? 2 : Math.abs(value) < 100 ? 1 : 0;
   return `${value.toFixed(digits)} ${units[unit]}`;
 }
+
+type NumberArray =
+  | Uint8Array<ArrayBuffer>
+  | Int32Array<ArrayBuffer>
+  | Uint32Array<ArrayBuffer>
+  | Float64Array<ArrayBuffer>;
+
+/** A copy of `length` numbers, at least as many as there are; zeros follow those of `array`. */
+export function withLength<Numbers extends NumberArray>(array: Numbers, length: number): Numbers {
+  const longer = new (array.constructor as new (length: number) => Numbers)(length);
+  longer.set(array);
+  return longer;
+}

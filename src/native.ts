@@ -324,6 +324,11 @@ export function loadNative(): NativeAddon | undefined {
   return loaded.addon;
 }
 
+/** The instruction set its kernels are to use: that of `LATHE_ISA`, else the fastest. */
+export function nativeIsa(addon: NativeAddon): string {
+  return loaded?.status.isa ?? addon.info().isa;
+}
+
 /** Whether the addon is in use, from where, with which instruction set, and why not. Same errors as loadNative. */
 export function nativeStatus(): NativeStatus {
   loaded ??= load();

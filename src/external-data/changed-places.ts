@@ -1,5 +1,6 @@
 /** Where the values of an output are that its messages do not tell: for the encoder, and for whoever fills the gaps. */
 
+import { withLength } from '../bytes.ts';
 import { tensorHeader, tensorPlace } from '../proto/deferred.ts';
 import type { TensorPlace, TensorPlaces } from '../proto/model-writer.ts';
 import type { onnx } from '../proto/onnx.js';
@@ -30,8 +31,8 @@ class MessageNumbers {
       return;
     }
     if (this.#count === this.#places.length) {
-      this.#places = grown(this.#places);
-      this.#numbers = grown(this.#numbers);
+      this.#places = withLength(this.#places, 2 * this.#count);
+      this.#numbers = withLength(this.#numbers, 2 * this.#count);
     }
     const last = this.#places[this.#count - 1] ?? -1;
     this.#isOrdered &&= place > last;
@@ -70,12 +71,6 @@ class MessageNumbers {
     this.#numbers = order.map((at) => numbers[at] as number);
     this.#isOrdered = true;
   }
-}
-
-function grown(numbers: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {
-  const larger = new Int32Array(2 * numbers.length);
-  larger.set(numbers);
-  return larger;
 }
 
 /** What is written otherwise than the messages say: values of data files, and what goes inside the `.onnx`. */

@@ -1,7 +1,7 @@
 /** From runs to data files: which file each goes to, under which name, and what can stay where it is. Pure. */
 
 import { posix } from 'node:path';
-import { formatSize } from '../bytes.ts';
+import { formatSize, withLength } from '../bytes.ts';
 import type { SourceFile } from '../model/tensor-data.ts';
 import { freshName, type Layout, layOut, seriesName } from './layout.ts';
 import type { Run, RunList } from './runs.ts';
@@ -180,9 +180,7 @@ class RunNumbers {
 
   push(run: number): void {
     if (this.#count === this.#numbers.length) {
-      const larger = new Int32Array(2 * this.#count);
-      larger.set(this.#numbers);
-      this.#numbers = larger;
+      this.#numbers = withLength(this.#numbers, 2 * this.#count);
     }
     this.#numbers[this.#count++] = run;
   }

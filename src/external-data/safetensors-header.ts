@@ -1,5 +1,6 @@
 /** What the header of a safetensors file says, held compactly and checked as its readers check it. */
 
+import { withLength } from '../bytes.ts';
 import { FormatError } from '../errors.ts';
 import type { SourceFile } from '../model/tensor-data.ts';
 import { fileReader } from '../proto/file-reader.ts';
@@ -82,9 +83,7 @@ class Numbers {
 
   push(value: number): void {
     if (this.length === this.values.length) {
-      const larger = new Float64Array(2 * this.length);
-      larger.set(this.values);
-      this.values = larger;
+      this.values = withLength(this.values, 2 * this.length);
     }
     this.values[this.length++] = value;
   }

@@ -1,5 +1,7 @@
 /** Whole numbers by whole number, in flat arrays: a Map of a million entries takes five times as much. Pure. */
 
+import { withLength } from '../bytes.ts';
+
 /** Keys and values are 0 and above, values at most 2^30. */
 export interface IdMap {
   /** The value of `key`, or -1. */
@@ -18,7 +20,7 @@ export function createIdMap(capacity: number, keyCount: number): IdMap {
 
 class DenseIdMap implements IdMap {
   /** Values plus one; 0 where nothing is. */
-  #values: Int32Array;
+  #values: Int32Array<ArrayBuffer>;
 
   constructor(keyCount: number) {
     this.#values = new Int32Array(keyCount);
@@ -34,9 +36,7 @@ class DenseIdMap implements IdMap {
   }
 
   #grow(keyCount: number): void {
-    const larger = new Int32Array(Math.max(keyCount, 2 * this.#values.length));
-    larger.set(this.#values);
-    this.#values = larger;
+    this.#values = withLength(this.#values, Math.max(keyCount, 2 * this.#values.length));
   }
 
   *keys(): Generator<number> {
@@ -48,7 +48,7 @@ class SparseIdMap implements IdMap {
   readonly #mask: number;
   /** Keys plus one; 0 where nothing is. */
   readonly #keys: Int32Array;
-  readonly #values: Int32Array;
+  readonly #values: Int32Array<ArrayBuffer>;
 
   constructor(capacity: number) {
     const slots = 2 ** Math.ceil(Math.log2(2 * Math.max(1, capacity)));

@@ -1,5 +1,6 @@
 /** What is known of messages that are not decoded: places, names, operators, and of tensors shapes. */
 
+import { withLength } from '../bytes.ts';
 import type { NameTable } from './name-table.ts';
 import { LosslessReader } from './strings.ts';
 
@@ -169,9 +170,7 @@ export class NodeTape {
   #reserve(count: number): void {
     const { length } = this.#data;
     if (this.#length + count <= length) return;
-    const larger = new Int32Array(length + Math.min(length, LARGEST_STEP));
-    larger.set(this.#data);
-    this.#data = larger;
+    this.#data = withLength(this.#data, length + Math.min(length, LARGEST_STEP));
   }
 
   opType(at: number): string {

@@ -1,5 +1,6 @@
 /** Names of a serialized model as numbers: each is found by its bytes, and becomes a string when one is wanted. */
 
+import { withLength } from '../bytes.ts';
 import { secretBytes } from './secret-bytes.ts';
 import { encodeLossless, readLossless } from './strings.ts';
 
@@ -153,9 +154,8 @@ export class NameTable {
 
   #grow(): void {
     const length = this.#records.length;
-    const larger = new Int32Array(length + Math.min(length, LARGEST_STEP * NAME.LENGTH));
-    larger.set(this.#records);
-    this.#records = larger;
+    const step = Math.min(length, LARGEST_STEP * NAME.LENGTH);
+    this.#records = withLength(this.#records, length + step);
   }
 
   #spread(): void {

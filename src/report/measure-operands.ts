@@ -5,7 +5,7 @@ import { MIB } from '../bytes.ts';
 import { CancelledError } from '../errors.ts';
 import { ErrorSum, unpackError } from '../kernels/measure.ts';
 import { measureTile, type TilePlace } from '../kernels/measure-weight.ts';
-import { loadNative, type NativeOperand, nativeStatus } from '../native.ts';
+import { loadNative, type NativeOperand, nativeIsa } from '../native.ts';
 import { type WeightError, weightError } from '../stream/weight-error.ts';
 import { bitsOf } from './stored-matrix.ts';
 import { type Band, bandReader, readBand, type WeightOperand } from './weight-operand.ts';
@@ -84,7 +84,7 @@ function measureBand(
 ): void {
   const addon = isVectorBlock(place.blockSize) ? loadNative() : undefined;
   if (addon === undefined) measureTile(bandReader(exact), bandReader(found), place, sum);
-  else sum.addPacked(addon.measureBand({ isa: nativeStatus().isa ?? '', exact, found, ...place }));
+  else sum.addPacked(addon.measureBand({ isa: nativeIsa(addon), exact, found, ...place }));
 }
 
 /**

@@ -1,5 +1,7 @@
 /** Which names are defined in the scopes that are open, as numbers of a name table. Pure. */
 
+import { withLength } from '../bytes.ts';
+
 /** What defines a name: the node of this index, or one of the numbers below. */
 export type Definer = number;
 
@@ -85,14 +87,8 @@ export class NameScopes {
 
   #reserve(id: number): void {
     if (id < this.#scopes.length) return;
-    this.#scopes = withRoom(this.#scopes, id);
-    this.#definers = withRoom(this.#definers, id);
+    const length = Math.max(id + 1, 2 * this.#scopes.length);
+    this.#scopes = withLength(this.#scopes, length);
+    this.#definers = withLength(this.#definers, length);
   }
-}
-
-/** A copy of twice the length, or as long as `index` needs. */
-function withRoom(array: Int32Array, index: number): Int32Array<ArrayBuffer> {
-  const larger = new Int32Array(Math.max(index + 1, 2 * array.length));
-  larger.set(array);
-  return larger;
 }

@@ -4,7 +4,7 @@ import { codeAt } from '../kernels/dequantize.ts';
 import { decodeFloats } from '../kernels/float-types.ts';
 import type { FloatTypeCode } from '../kernels/kernel.ts';
 import type { FileRange } from '../model/tensor-data.ts';
-import { loadNative, nativeStatus } from '../native.ts';
+import { loadNative, nativeIsa } from '../native.ts';
 import { fileReader } from '../proto/file-reader.ts';
 
 /** What the elements of a matrix are. */
@@ -64,7 +64,7 @@ function readRun({ source, format }: StoredMatrix, first: number, to: Numbers): 
   const skipped = first - (start * 8) / bits;
   const addon = loadNative();
   if (addon !== undefined) {
-    addon.unpackNumbers(nativeStatus().isa ?? '', format, bytes, skipped, to);
+    addon.unpackNumbers(nativeIsa(addon), format, bytes, skipped, to);
   } else if (format.kind === 'float') to.set(decodeFloats(format.type, bytes));
   else if (!(to instanceof Float32Array)) {
     unpack(format.bits, format.isSigned, bytes, skipped, to);

@@ -1,5 +1,6 @@
 /** Byte ranges of tensors, as numbers: a model may have a million. Pure. */
 
+import { withLength } from '../bytes.ts';
 import type { FileRange, SourceFile } from '../model/tensor-data.ts';
 
 const FIRST_CAPACITY = 256;
@@ -21,9 +22,7 @@ export class TensorSources {
 
   add(source: TensorSourceCode): void {
     if (this.#count === this.#codes.length) {
-      const larger = new Uint8Array(2 * this.#count);
-      larger.set(this.#codes);
-      this.#codes = larger;
+      this.#codes = withLength(this.#codes, 2 * this.#count);
     }
     this.#codes[this.#count++] = source;
   }

@@ -16,7 +16,7 @@ export interface Budget {
 /** `--memory` when the caller does not say. */
 export const DEFAULT_MEMORY_BYTES = 64 * MIB;
 
-// Tiles work on about 1 MB, their second-level cache; the highest strips (blocks of 256) take twice that.
+// Tiles of rows work on about 1 MB, strips of columns on 2.25 MB, and on what their padding takes.
 const LARGEST_SCRATCH = 2.5 * MIB;
 
 /** Divides `memoryBytes` among `threads`: at most half goes to working memory, the rest to the ring. */

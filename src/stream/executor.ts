@@ -1,7 +1,7 @@
 /** Runs programs: in the addon where it is loaded, else in TypeScript. The bytes are the same. */
 
 import { CancelledError, FormatError, fromSystemError, UsageError } from '../errors.ts';
-import { loadNative, nativeStatus } from '../native.ts';
+import { loadNative, nativeIsa, nativeStatus } from '../native.ts';
 import { combineFolds, type FoldResult } from './folds.ts';
 import { runNative } from './native-executor.ts';
 import { locateNonFinite, type NonFiniteHit } from './non-finite.ts';
@@ -70,7 +70,7 @@ export async function runProgram(
   let run: TileRun;
   try {
     if (addon) {
-      const isa = nativeStatus().isa ?? addon.info().isa;
+      const isa = nativeIsa(addon);
       const mapped = options.io === 'mmap';
       const flushes = options.flushes === true;
       run = await runNative(addon, program, { threads, mapped, flushes, isa, signal, onBytes });

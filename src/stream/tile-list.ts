@@ -3,6 +3,7 @@
  * every tile its series, its index there and what it waits for, 12 bytes. A 16 GB model has ten thousand tiles. Pure.
  */
 
+import { withLength } from '../bytes.ts';
 import type { Tile, TileInput, TileOutput, UnorderedTile } from './program.ts';
 import type { TileSeries } from './tile-series.ts';
 
@@ -54,7 +55,7 @@ export class TileList {
     const number = index === 0 ? this.#addSeries(series) : (this.#open.get(series) ?? 0);
     if (index === series.count - 1) this.#open.delete(series);
     const at = TILE * this.#length++;
-    if (at === this.#tiles.length) this.#tiles = grown(this.#tiles, at);
+    if (at === this.#tiles.length) this.#tiles = withLength(this.#tiles, 2 * at);
     this.#tiles[at] = number;
     this.#tiles[at + 1] = index;
     this.#tiles[at + 2] = after;
@@ -62,7 +63,7 @@ export class TileList {
 
   #addSeries(series: TileSeries): number {
     const number = this.#seriesCount++;
-    if (number === this.#starts.length) this.#starts = grown(this.#starts, number);
+    if (number === this.#starts.length) this.#starts = withLength(this.#starts, 2 * number);
     this.#starts[number] = this.#used;
     this.#addTile(series.first);
     this.#addTile(series.second);
@@ -73,9 +74,7 @@ export class TileList {
   #addTile({ inputs, outputs, ...tile }: UnorderedTile): void {
     const size = HEADER + inputs.length * INPUT + outputs.length * OUTPUT;
     if (this.#used + size > this.#words.length) {
-      const larger = new Float64Array(2 * this.#words.length + size);
-      larger.set(this.words);
-      this.#words = larger;
+      this.#words = withLength(this.#words, 2 * this.#words.length + size);
     }
     const { job, firstChannel, channels, firstElement, elements } = tile;
     const words = this.#words;
@@ -125,11 +124,4 @@ export class TileList {
     for (let i = 0; i < outputCount; i++) outputs.push({ file: next(), byteOffset: next() });
     return { job, after, firstChannel, channels, firstElement, elements, inputs, outputs };
   }
-}
-
-/** The same with room for as many again. */
-function grown(numbers: Uint32Array<ArrayBuffer>, used: number): Uint32Array<ArrayBuffer> {
-  const larger = new Uint32Array(2 * used);
-  larger.set(numbers);
-  return larger;
 }

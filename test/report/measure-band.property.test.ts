@@ -98,6 +98,7 @@ if (addon !== undefined) {
   test.each<[string, Partial<NativeBand>]>([
     ['isa', { isa: 'mmx' }],
     ['extent', { channels: 0 }],
+    ['extent', { channelStride: -1 }],
     ['blockSize', { blockSize: 24 }],
     ['values', { elements: 17 }],
     ['values', { found: { values: { ...floats, pitch: -1 } } }],
