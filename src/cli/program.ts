@@ -126,8 +126,9 @@ Every MatMul and Gemm with a constant weight is quantized but the head, unless -
 which; shrink is for embedding and head.
 
 GLOB is a shell glob on the names of nodes, or a role that is found by what the graph does: @q @k @v, packed @qkv @kv @qk,
-@o, @gate @up @down, packed @gate-up, @mixer-in and @mixer-out around linear attention, @router, @head. --set gives the
-nodes that match other options; the last one that matches holds.
+@o, @gate @up @down, packed @gate-up, @mixer-in and @mixer-out around linear attention, @router, @head. What matches no
+node is warned of, but for a role with a ? behind it (@gate?). --set gives the nodes that match other options; the last
+one that matches holds.
 
 --mixed has the rules of onnxruntime-genai's builder. All give the head 8 bits; k_quant_mixed value and down projections
 of sensitive layers too, k_quant_linear layers with linear attention.

@@ -10,7 +10,7 @@ import {
   type OptionValues,
   suggestion,
 } from './options.ts';
-import { NodeSelector } from './selectors.ts';
+import { NodeSelector, RoleNodes } from './selectors.ts';
 
 /** Options for the nodes that one selector matches. */
 export interface Override<O extends OptionTable> {
@@ -96,9 +96,10 @@ export class NodeOverrides<O extends OptionTable> {
 
   /** Throws a UsageError for an unknown role. */
   constructor(model: Model, list: readonly Override<O>[]) {
+    const roles = new RoleNodes(model);
     this.#entries = list.map((override) => ({
       override,
-      nodes: new NodeSelector(model, [override.selector]),
+      nodes: new NodeSelector(roles, [override.selector]),
       isUsed: false,
     }));
   }
@@ -117,7 +118,7 @@ export class NodeOverrides<O extends OptionTable> {
   warnings(): string[] {
     return this.#entries.flatMap(({ override, nodes, isUsed }) => {
       const unmatched = nodes.warnings('set');
-      if (isUsed || unmatched.length > 0 || !nodes.hasMatched) return unmatched;
+      if (isUsed || unmatched.length > 0 || nodes.mayMatchNothing) return unmatched;
       return [
         `set "${override.selector}" matches only nodes that are left out or quantized already`,
       ];

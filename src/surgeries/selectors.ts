@@ -16,15 +16,48 @@ export const ROLES: readonly string[] = [
   ...LAYER_ROLES.filter((role) => role !== 'other').map((role) => `@${role}`),
 ];
 
-/** Whether a node has one of {@link ROLES} in the model as it is now. */
-function roleMatcher(model: Model, role: string): (node: Node) => boolean {
-  if (role === '@head' || role === '@embedding') {
-    const head = findHead(model)?.linear;
-    const target = role === '@head' ? head?.node : findEmbedding(model, head)?.node;
-    return (node) => node === target;
+/** A role that a selector names; with a `?` behind it it may be absent, for lists that are made for many models. */
+function parseRole(text: string): { readonly role: string; readonly mayBeAbsent: boolean } {
+  const mayBeAbsent = text.endsWith('?');
+  const role = mayBeAbsent ? text.slice(0, -1) : text;
+  if (ROLES.includes(role)) return { role, mayBeAbsent };
+  throw new UsageError('ERR_UNKNOWN_NAME', `"${text}" is not a role`, {
+    hint: suggestion(role, ROLES),
+  });
+}
+
+/** The nodes of each of {@link ROLES}, in the model as it is when they are first asked for. */
+export class RoleNodes {
+  readonly #model: Model;
+  #layers: ReadonlyMap<string, ReadonlySet<Node>> | undefined;
+
+  constructor(model: Model) {
+    this.#model = model;
   }
-  const { byNode } = findLayerRoles(model);
-  return (node) => `@${byNode.get(node)?.role}` === role;
+
+  of(role: string): ReadonlySet<Node> {
+    if (role !== '@head' && role !== '@embedding') return this.#layerRoles().get(role) ?? new Set();
+    const head = findHead(this.#model)?.linear;
+    const node = role === '@head' ? head?.node : findEmbedding(this.#model, head)?.node;
+    return new Set(node === undefined ? [] : [node]);
+  }
+
+  /** Which of {@link ROLES} the model has, for messages. */
+  known(): readonly string[] {
+    return ROLES.filter((role) => this.of(role).size > 0);
+  }
+
+  #layerRoles(): ReadonlyMap<string, ReadonlySet<Node>> {
+    if (this.#layers !== undefined) return this.#layers;
+    const layers = new Map<string, Set<Node>>();
+    for (const [node, { role }] of findLayerRoles(this.#model).byNode) {
+      const nodes = layers.get(`@${role}`);
+      if (nodes === undefined) layers.set(`@${role}`, new Set([node]));
+      else nodes.add(node);
+    }
+    this.#layers = layers;
+    return layers;
+  }
 }
 
 /** A regular expression for a shell glob: `*` any run, `?` one character; everything else is literal. */
@@ -38,32 +71,42 @@ export function globPattern(glob: string): RegExp {
 
 /** One selector: what it says of nodes, and of names alone. */
 interface Entry {
-  readonly text: string;
   readonly matches: (node: Node) => boolean;
   readonly matchesName: (name: string) => boolean;
+  /** What to say when nothing matched; empty where that is no mistake. */
+  readonly warning: string;
+}
+
+function globEntry(glob: string): Entry {
+  const pattern = globPattern(glob);
+  const matchesName = (name: string) => pattern.test(name);
+  const warning = `"${glob}" matches no node`;
+  return { matches: (node) => matchesName(node.name), matchesName, warning };
+}
+
+function roleEntry(roles: RoleNodes, text: string): Entry {
+  const { role, mayBeAbsent } = parseRole(text);
+  const nodes = roles.of(role);
+  const known = nodes.size === 0 && !mayBeAbsent ? roles.known() : [];
+  const others = known.length === 0 ? '' : `; this model has ${known.join(' ')}`;
+  return {
+    matches: (node) => nodes.has(node),
+    matchesName: () => false,
+    warning: mayBeAbsent ? '' : `"${text}" matches no node${others}`,
+  };
 }
 
 /** A compiled list of selectors that remembers which of them ever matched. */
 export class NodeSelector {
   readonly #entries: readonly Entry[];
-  readonly #unmatched: Set<string>;
+  readonly #unmatched: Set<Entry>;
 
-  /** Roles are looked up once, in the model as it is now. Throws a UsageError for an unknown role. */
-  constructor(model: Model, selectors: readonly string[]) {
-    this.#unmatched = new Set(selectors);
-    this.#entries = selectors.map((text) => {
-      if (!text.startsWith('@')) {
-        const pattern = globPattern(text);
-        const matchesName = (name: string) => pattern.test(name);
-        return { text, matches: (node) => matchesName(node.name), matchesName };
-      }
-      if (!ROLES.includes(text)) {
-        throw new UsageError('ERR_UNKNOWN_NAME', `"${text}" is not a role`, {
-          hint: suggestion(text, ROLES),
-        });
-      }
-      return { text, matches: roleMatcher(model, text), matchesName: () => false };
-    });
+  /** Throws a UsageError for an unknown role. */
+  constructor(roles: RoleNodes, selectors: readonly string[]) {
+    this.#entries = selectors.map((text) =>
+      text.startsWith('@') ? roleEntry(roles, text) : globEntry(text),
+    );
+    this.#unmatched = new Set(this.#entries);
   }
 
   get isEmpty(): boolean {
@@ -85,22 +128,22 @@ export class NodeSelector {
     let found = false;
     for (const entry of this.#entries) {
       if (!matches(entry)) continue;
-      this.#unmatched.delete(entry.text);
+      this.#unmatched.delete(entry);
       found = true;
     }
     return found;
   }
 
-  /** Whether any selector ever matched. */
-  get hasMatched(): boolean {
-    return this.#unmatched.size < this.#entries.length;
+  /** Whether it is no mistake that these are for nothing. */
+  get mayMatchNothing(): boolean {
+    return this.#entries.every(({ warning }) => warning === '');
   }
 
-  /** Warnings for the globs that matched no node so far. A role may well be absent: a model need not have a head. */
+  /** Warnings for the selectors that matched no node so far. */
   warnings(option: string): string[] {
-    return [...this.#unmatched]
-      .filter((text) => !text.startsWith('@'))
-      .map((text) => `${option} "${text}" matches no node`);
+    return [...this.#unmatched].flatMap(({ warning }) =>
+      warning === '' ? [] : [`${option} ${warning}`],
+    );
   }
 }
 
@@ -114,8 +157,9 @@ export class NodeChoice {
     model: Model,
     options: { readonly include: readonly string[]; readonly exclude: readonly string[] },
   ) {
-    this.#include = new NodeSelector(model, options.include);
-    this.#exclude = new NodeSelector(model, options.exclude);
+    const roles = new RoleNodes(model);
+    this.#include = new NodeSelector(roles, options.include);
+    this.#exclude = new NodeSelector(roles, options.exclude);
   }
 
   has(node: Node): boolean {

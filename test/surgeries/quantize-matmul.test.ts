@@ -55,15 +55,33 @@ describe('which layers', () => {
 
   it('an unknown role is refused', async () => {
     await expect(layers({ include: ['@heads'] })).rejects.toThrow(UsageError);
+    await expect(layers({ include: ['@?'] })).rejects.toThrow('"@?" is not a role');
   });
 
-  it('a role that the model does not have is no mistake', async () => {
-    const { changed, warnings } = await layers(
-      { include: ['@head'] },
-      'input x: fp32[4]\noutput y\ny = Neg(x)',
-    );
-    expect(changed).toEqual([]);
-    expect(warnings).toEqual([]);
+  it('a role that matches nothing is named, with those that the model has', async () => {
+    const { changed, warnings } = await layers({
+      include: ['@v', '@head'],
+      exclude: ['@embedding', '@router?'],
+      set: ['@o=bits:8', '@head=blockSize:64'],
+    });
+    expect(changed).toEqual(['anything']);
+    expect(warnings).toEqual([
+      'include "@v" matches no node; this model has @head',
+      'exclude "@embedding" matches no node; this model has @head',
+      'set "@o" matches no node; this model has @head',
+    ]);
+  });
+
+  it('a role may be absent where that is said', async () => {
+    const text = 'input x: fp32[4]\noutput y\ny = Neg(x)';
+    expect(await layers({ include: ['@head'] }, text)).toMatchObject({
+      changed: [],
+      warnings: ['include "@head" matches no node'],
+    });
+    expect(await layers({ include: ['@head?'] }, text)).toMatchObject({
+      changed: [],
+      warnings: [],
+    });
   });
 });
 
@@ -100,6 +118,7 @@ describe('options for some nodes', () => {
       'set "none" matches no node',
       'set "any*" matches only nodes that are left out or quantized already',
     ]);
+    expect((await what(['@head?=bits:8'], { exclude: ['any*'] })).warnings).toEqual([]);
   });
 
   it('refuse a role that does not exist', async () => {

@@ -21,7 +21,7 @@ export function quantizeCommand(
 ): Promise<number> {
   const given = givenOptions(flags, QUANTIZE_OPTIONS);
   const isChosen = CHOICES.some((name) => given[name] !== undefined);
-  const options = isChosen ? given : { ...given, exclude: ['@head'] };
+  const options = isChosen ? given : { ...given, exclude: ['@head?'] };
   return runWriteCommand(
     model,
     { name: 'quantize', steps: [{ surgery: quantizeMatmul.name, options }] },
