@@ -7,7 +7,6 @@
  */
 
 import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { ResourceError, UsageError } from './errors.ts';
 import { packageRoot } from './package-root.ts';
@@ -283,11 +282,13 @@ function load(): Loaded {
     throw new UsageError('ERR_OPTION', `LATHE_NATIVE is "${wish}"`, { hint: 'use on or off' });
   }
   if (wish === 'off') return { status: { loaded: false, reason: 'LATHE_NATIVE=off' } };
-  const require = createRequire(import.meta.url);
   let reason = 'not built: run npm run build:native';
   for (const path of candidates()) {
     try {
-      const addon: unknown = require(path);
+      // What `require` does with it in the end; making one takes longer than loading the addon.
+      const module: { exports: unknown } = { exports: {} };
+      process.dlopen(module, path);
+      const addon = module.exports;
       if (!isAddon(addon) || addon.info().border !== BORDER_VERSION) {
         reason = `${path} was built from other sources: run npm run build:native`;
         continue;
