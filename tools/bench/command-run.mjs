@@ -39,7 +39,8 @@ export function runCommand(command, { env = {}, bare = false, exit = 0 } = {}) {
     : command;
   const start = performance.now();
   const { status, signal, stderr, error } = spawnSync(/** @type {string} */ (program), args, {
-    env: { ...process.env, ...env },
+    // Node 20 parses this file of certificates before it does anything else, which can take longer than all of that.
+    env: { ...process.env, NODE_EXTRA_CA_CERTS: undefined, ...env },
     stdio: ['ignore', 'ignore', 'pipe'],
     encoding: 'utf8',
   });

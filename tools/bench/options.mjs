@@ -36,7 +36,7 @@ than src. Needs Linux, the coreutils and, for memory and CPU time, GNU time (/us
   copy     its wall and CPU time against cp of the same data file, in alternating rounds
   methods  rtn at 4 and 8 bits, search and k-quant on rows and on columns, against cp of the same data file
   repack   copying without change against cp, its memory, and the time to find that nothing is to do
-  startup  --help, and inspect of a graph of 3,000 nodes
+  startup  --help, and inspect of graphs of 3,000 and 100,000 nodes
   kernels  the quantizers alone, on one core in memory, per instruction set and in TypeScript; compiles them
   isa      wall time per instruction set, and without the addon
 
