@@ -12,16 +12,19 @@ import { summarize, summarizeRatios } from './statistics.mjs';
 const DEFAULT_BYTES = 4e9;
 const QUICK_BYTES = 1e9;
 
-/** Models that are nearly all weights of one layout, and the surgery that quantizes these. */
+/**
+ * Models that are nearly all weights of one layout, and the surgeries that quantize these: the first takes the options.
+ * A table that the head goes on reading as it was would be copied besides.
+ */
 const LAYOUTS = [
   {
     name: 'columns',
-    surgery: 'quantize-matmul',
+    surgeries: ['quantize-matmul'],
     model: '--layout genai --vocab 2048 --hidden 4096',
   },
   {
     name: 'rows',
-    surgery: 'quantize-embedding',
+    surgeries: ['quantize-embedding', 'tie-word-embeddings'],
     model: '--layout mobius --layers 1 --hidden 2048',
   },
 ];
@@ -44,7 +47,7 @@ const METHODS = [
  */
 export function measureMethods(workspace, { quick, copyBytes, rounds }) {
   const bytes = copyBytes ?? (quick ? QUICK_BYTES : DEFAULT_BYTES);
-  return LAYOUTS.flatMap(({ name, surgery, model }) => {
+  return LAYOUTS.flatMap(({ name, surgeries, model }) => {
     // The table of rows takes nearly all of the size, one layer the rest.
     const vocab = name === 'rows' ? ` --vocab ${Math.round((bytes * 0.98) / 4096 / 32) * 32}` : '';
     return workspace.withModel(`--size ${bytes} ${model}${vocab}`, bytes, (made) => {
@@ -54,23 +57,17 @@ export function measureMethods(workspace, { quick, copyBytes, rounds }) {
         'cp and fsync': copyWith({ flushed: true }),
       };
       for (const method of METHODS) {
-        const spec = `${surgery}:${method.options}`;
+        const steps = surgeries.flatMap((surgery, index) => [
+          '--surgery',
+          index === 0 ? `${surgery}:${method.options}` : surgery,
+        ]);
         for (const [label, extra] of /** @type {const} */ ([
           [method.name, ['--no-sync']],
           [`${method.name}, flushed`, []],
         ])) {
           contenders[label] = ({ modelPath }, output) =>
             runCommand(
-              latheCommand(
-                'apply',
-                modelPath,
-                '-o',
-                output,
-                '--quiet',
-                '--surgery',
-                spec,
-                ...extra,
-              ),
+              latheCommand('apply', modelPath, '-o', output, '--quiet', ...steps, ...extra),
             );
         }
       }
