@@ -20,7 +20,7 @@ import Module from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { cachedDataVersionTag, deserialize, serialize } from 'node:v8';
-import { constants, Script } from 'node:vm';
+import { Script } from 'node:vm';
 
 /** What Node's loader of CommonJS has and its types leave out. */
 interface Loaded {
@@ -81,7 +81,7 @@ function write(path: string, code: Code): void {
 /**
  * From here on the files beside this one are loaded with what earlier runs of `command` compiled of them; where those
  * did not have all, what is compiled now is kept when the process ends. The bundler gives files names that change with
- * what is in them, and writes nothing but ASCII.
+ * what is in them, and writes nothing but ASCII. None may have an `import()`: V8 does not keep what it belongs to.
  */
 export function keepCompiledCode(command: string): void {
   if (process.env['NODE_DISABLE_COMPILE_CACHE'] === '1' || !/^[a-z]+$/.test(command)) return;
@@ -97,7 +97,6 @@ export function keepCompiledCode(command: string): void {
     const cachedData = kept[name];
     const script = new Script(Module.wrap(readFileSync(filename, 'latin1')), {
       filename,
-      importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
       ...(cachedData !== undefined && { cachedData }),
     });
     isComplete &&= script.cachedDataRejected === false;

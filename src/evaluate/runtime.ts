@@ -1,5 +1,6 @@
 /** The optional peer dependency onnxruntime-node, loaded when the first session is opened. */
 
+import { createRequire } from 'node:module';
 import { ResourceError } from '../errors.ts';
 
 type OnnxRuntime = typeof import('onnxruntime-node');
@@ -7,21 +8,22 @@ type OnnxRuntime = typeof import('onnxruntime-node');
 /** A tensor as onnxruntime-node has it. */
 export type RuntimeTensor = InstanceType<OnnxRuntime['Tensor']>;
 
+const require = createRequire(import.meta.url);
+
 /**
  * Loads onnxruntime-node. Throws a ResourceError (`ERR_PEER_MISSING`) when it is not installed or does not load.
- * @param load how the package is imported
+ * Not with `import`: compiled code that is kept between runs forgets whose imports it has (cli/code-cache.ts).
+ * @param name the package
+ * @param load how it is loaded
  */
 export async function loadRuntime(
-  load: () => Promise<OnnxRuntime> = () => import('onnxruntime-node'),
+  name = 'onnxruntime-node',
+  load: (name: string) => OnnxRuntime = require,
 ): Promise<OnnxRuntime> {
   try {
-    const loaded = await load();
-    return loaded.InferenceSession === undefined && 'default' in loaded
-      ? (loaded.default as OnnxRuntime)
-      : loaded;
+    return load(name);
   } catch (cause) {
-    const absent =
-      cause instanceof Error && 'code' in cause && cause.code === 'ERR_MODULE_NOT_FOUND';
+    const absent = firstLine(cause) === `Cannot find module '${name}'`;
     throw new ResourceError(
       'ERR_PEER_MISSING',
       absent

@@ -145,8 +145,7 @@ export async function runRecipe(
   const { layout } = recipe;
   const request = { opened, modelPath: resolved.path, target, inPlace, layout, assets };
   const isEdited = steps.some((step) => step.changes.length > 0);
-  const unchanged =
-    layout !== undefined && inPlace && !isEdited ? unchangedInPlace(request) : undefined;
+  const unchanged = inPlace && !isEdited ? unchangedInPlace(request) : undefined;
   const changed = isEdited || (layout !== undefined && unchanged === undefined);
   const write = async (plan: SavePlan): Promise<Written> => {
     if (!changed || options.dryRun === true || target === undefined)

@@ -39,7 +39,8 @@ export function stepsOf(recipe: Recipe): RunSteps {
       for (const source of quantized ?? []) sources.add(source);
       steps.push({ surgery: surgery.name, ...result });
     }
-    const [misordered] = misorderedNodes(model);
+    const isEdited = steps.some(({ changes }) => changes.length > 0);
+    const [misordered] = isEdited ? misorderedNodes(model) : [];
     if (wasOrdered && misordered !== undefined) {
       throw new Error(`recipe ${recipe.name} left node "${misordered.label}" before its inputs`);
     }

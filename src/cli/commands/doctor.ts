@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { formatSize } from '../../bytes.ts';
+import { loadRuntime } from '../../evaluate/runtime.ts';
 import { loadNative, nativeStatus } from '../../native.ts';
 import { packageRoot } from '../../package-root.ts';
 import { printJson, printLine } from '../output.ts';
@@ -29,7 +30,7 @@ export function printVersion(): void {
 
 async function runtimeVersion(): Promise<string | undefined> {
   try {
-    const { env } = await import('onnxruntime-node');
+    const { env } = await loadRuntime();
     return env.versions.node ?? 'installed';
   } catch {
     return undefined;
