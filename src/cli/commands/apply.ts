@@ -2,7 +2,7 @@
 
 import { UsageError } from '../../errors.ts';
 import { parseStep } from '../../recipes/recipe.ts';
-import type { WriteFlags } from '../program.ts';
+import type { WriteFlags } from '../shared-flags.ts';
 import { runWriteCommand } from './write-command.ts';
 
 export async function applyCommand(

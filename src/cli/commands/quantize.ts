@@ -2,7 +2,7 @@
 
 import quantizeMatmul from '../../surgeries/quantize-matmul.ts';
 import { givenOptions } from '../option-flags.ts';
-import type { WriteFlags } from '../program.ts';
+import type { WriteFlags } from '../shared-flags.ts';
 import { runWriteCommand } from './write-command.ts';
 
 /** The options that are flags of the command. */

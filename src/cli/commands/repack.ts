@@ -1,7 +1,7 @@
 /** `onnx-lathe repack <model>`: the same tensors, laid out anew. */
 
 import type { DataFormat } from '../../external-data/layout.ts';
-import type { WriteFlags } from '../program.ts';
+import type { WriteFlags } from '../shared-flags.ts';
 import { runWriteCommand } from './write-command.ts';
 
 /** Flags of `repack`: those of every writing command, and the layout. */

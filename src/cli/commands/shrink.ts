@@ -3,7 +3,7 @@
 import { namedRecipe } from '../../recipes/named.ts';
 import type { Recipe } from '../../recipes/recipe.ts';
 import { findSurgery } from '../../surgeries/index.ts';
-import type { WriteFlags } from '../program.ts';
+import type { WriteFlags } from '../shared-flags.ts';
 import { runWriteCommand } from './write-command.ts';
 
 /** Flags of `shrink`. */

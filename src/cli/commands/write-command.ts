@@ -10,8 +10,8 @@ import type { RunReport } from '../../recipes/run-report.ts';
 import { errorSummary, errorTable } from '../error-output.ts';
 import { interruptible } from '../interruptible.ts';
 import { note, printLine, printPath } from '../output.ts';
-import type { WriteFlags } from '../program.ts';
 import { progressDisplay } from '../progress.ts';
+import type { WriteFlags } from '../shared-flags.ts';
 import { formatTable, plural } from '../table.ts';
 import { printJsonWithTensors } from '../tensor-output.ts';
 
