@@ -64,9 +64,10 @@ export function quantizeColumns(
   const quantizer = quantizerOf(format, target);
   const halves = plainHalves(format, elements);
   const plain = halves && quantizer instanceof BlockQuantizer ? quantizer : undefined;
-  for (let column = 0; column < columns; column++) {
-    for (let block = 0; block * blockSize < rows; block++) {
-      const count = Math.min(blockSize, rows - block * blockSize);
+  // A row of blocks at a time: neighbouring columns share cache lines, and pages.
+  for (let block = 0; block * blockSize < rows; block++) {
+    const count = Math.min(blockSize, rows - block * blockSize);
+    for (let column = 0; column < columns; column++) {
       const first = block * blockSize * pitch + column;
       let finite: boolean;
       if (halves !== undefined && plain !== undefined) {
