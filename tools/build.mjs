@@ -5,7 +5,7 @@
  *   node tools/build.mjs --if-stale   does only what is missing or out of date
  *   node tools/build.mjs --strict     fails where the addon cannot be built, and on compiler warnings
  */
-import { ensureAddon, ensureDist, ensureInstalled } from './setup.mjs';
+import { ensureAddon, ensureDist, ensureInstalled, ensureKeptCode } from './setup.mjs';
 
 const known = ['--if-stale', '--strict'];
 const options = process.argv.slice(2);
@@ -15,6 +15,7 @@ try {
   ensureInstalled();
   ensureDist({ force: !options.includes('--if-stale') });
   ensureAddon({ strict: options.includes('--strict') });
+  ensureKeptCode();
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;

@@ -55,6 +55,8 @@ function licenses(names) {
  * @param {string} code
  */
 function ascii(code) {
+  // An escape behind a backslash, or in a raw text, would be other characters.
+  if (/\\[^\0-\x7f]|\bString\.raw\b/.test(code)) throw new Error('a character cannot be escaped');
   return code.replace(
     /[^\0-\x7f]/g,
     (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,

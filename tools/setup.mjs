@@ -16,6 +16,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import nodeModule from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -91,7 +92,7 @@ function trace(files) {
 
 /**
  * True when `outputs` are what the last build of `part` left, and it was made from `inputs`.
- * @param {'addon' | 'dist'} part
+ * @param {'addon' | 'dist' | 'code'} part
  * @param {string} inputs
  * @param {string[]} outputs
  */
@@ -101,7 +102,7 @@ function isFresh(part, inputs, outputs) {
 }
 
 /**
- * @param {'addon' | 'dist'} part
+ * @param {'addon' | 'dist' | 'code'} part
  * @param {string} inputs
  * @param {string[]} outputs
  */
@@ -110,6 +111,20 @@ function markFresh(part, inputs, outputs) {
   stamps[part] = { inputs, outputs: trace(outputs) };
   mkdirSync(dirname(stampFile), { recursive: true });
   writeFileSync(stampFile, JSON.stringify(stamps));
+}
+
+/** @param {string} name */
+function isKeptCode(name) {
+  return /^code-.*\.bin$/.test(name);
+}
+
+/** What ensureDist makes. */
+function compiledFiles() {
+  return filesBelow(dist, (name) => !isKeptCode(name));
+}
+
+function builtAddon() {
+  return existsSync(addon) ? [addon] : [];
 }
 
 /** True when node_modules holds exactly the versions of package-lock.json; packages of other systems may be absent. */
@@ -149,14 +164,13 @@ export function ensureAddon({ strict = false } = {}) {
   const sources = filesBelow(join(root, 'native'), (name) => name !== 'build');
   const { CXX, CXXFLAGS } = process.env;
   const inputs = digest(sources, [process.platform, process.arch, CXX, CXXFLAGS]);
-  const outputs = () => (existsSync(addon) ? [addon] : []);
-  if (isFresh('addon', inputs, outputs())) return;
+  if (isFresh('addon', inputs, builtAddon())) return;
   const script = join(root, 'native', 'build.mjs');
   if (!succeeds(process.execPath, [script, ...(strict ? ['--strict'] : [])])) {
     throw new Error('the native addon could not be built');
   }
   if (!existsSync(addon)) return;
-  if (lastChange([addon]) >= lastChange(sources)) markFresh('addon', inputs, outputs());
+  if (lastChange([addon]) >= lastChange(sources)) markFresh('addon', inputs, builtAddon());
   // The build failed and said so; an addon of older sources must not be taken for this one.
   else rmSync(addon);
 }
@@ -172,7 +186,7 @@ export function ensureDist({ force = false } = {}) {
   const bundler = join(root, 'tools', 'bundle.mjs');
   const settings = ['tsconfig.json', 'package-lock.json'].map((name) => join(root, name));
   const inputs = digest([...files, ...settings, bundler], []);
-  if (!force && isFresh('dist', inputs, filesBelow(dist))) return;
+  if (!force && isFresh('dist', inputs, compiledFiles())) return;
   process.stderr.write('compiling src to dist\n');
   const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
   if (!succeeds(process.execPath, [compiler, '-p', 'tsconfig.json'])) {
@@ -194,5 +208,24 @@ export function ensureDist({ force = false } = {}) {
   for (const file of filesBelow(dist)) if (!expected.has(file)) rmSync(file);
   if (!succeeds(process.execPath, [bundler])) throw new Error('the command line was not bundled');
   chmodSync(join(dist, 'cli', 'main.js'), 0o755);
-  markFresh('dist', inputs, filesBelow(dist));
+  markFresh('dist', inputs, compiledFiles());
+}
+
+/**
+ * Keeps compiled code of the command line, with the addon where there is one, for versions of Node that do not keep any
+ * themselves (src/cli/kept-code.ts).
+ */
+export function ensureKeptCode() {
+  if ('enableCompileCache' in nodeModule) return;
+  const keeper = join(root, 'tools', 'keep-code.cjs');
+  const inputs = digest([keeper], [process.version, trace(compiledFiles()), trace(builtAddon())]);
+  const outputs = () => filesBelow(join(dist, 'cli'), isKeptCode);
+  if (isFresh('code', inputs, outputs())) return;
+  for (const file of outputs()) rmSync(file);
+  const main = join(dist, 'cli', 'main.js');
+  const model = join(root, 'examples', 'austen-tiny', 'mobius-fp16');
+  const args = ['--require', keeper, main, 'inspect', model];
+  const { status } = spawnSync(process.execPath, args, { stdio: ['ignore', 'ignore', 2] });
+  if (status !== 0) throw new Error('no compiled code was kept');
+  markFresh('code', inputs, outputs());
 }

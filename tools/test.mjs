@@ -6,12 +6,13 @@
  */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { ensureAddon, ensureDist, ensureInstalled, root } from './setup.mjs';
+import { ensureAddon, ensureDist, ensureInstalled, ensureKeptCode, root } from './setup.mjs';
 
 try {
   ensureInstalled();
   ensureDist();
   ensureAddon();
+  ensureKeptCode();
   const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
   const child = spawn(process.execPath, [vitest, 'run', ...process.argv.slice(2)], {
     cwd: root,

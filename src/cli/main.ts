@@ -33,7 +33,7 @@ if (args.length === 0) {
   enableCompileCache?.();
   const ready =
     enableCompileCache === undefined
-      ? import('./code-cache.ts').then(({ keepCompiledCode }) => keepCompiledCode(args[0] ?? ''))
+      ? import('./kept-code.ts').then(({ useKeptCode }) => useKeptCode())
       : Promise.resolve();
   // No `await` here: as CommonJS, which it is bundled as, this file has none.
   ready

@@ -8,17 +8,15 @@ type OnnxRuntime = typeof import('onnxruntime-node');
 /** A tensor as onnxruntime-node has it. */
 export type RuntimeTensor = InstanceType<OnnxRuntime['Tensor']>;
 
-const require = createRequire(import.meta.url);
-
 /**
  * Loads onnxruntime-node. Throws a ResourceError (`ERR_PEER_MISSING`) when it is not installed or does not load.
- * Not with `import`: compiled code that is kept between runs forgets whose imports it has (cli/code-cache.ts).
+ * Not with `import`: compiled code that is kept forgets whose imports it has (cli/kept-code.ts).
  * @param name the package
  * @param load how it is loaded
  */
 export async function loadRuntime(
   name = 'onnxruntime-node',
-  load: (name: string) => OnnxRuntime = require,
+  load: (name: string) => OnnxRuntime = (wanted) => createRequire(import.meta.url)(wanted),
 ): Promise<OnnxRuntime> {
   try {
     return load(name);

@@ -113,7 +113,10 @@ export function replaced({ opened, modelPath, inPlace, layout }: OutputRequest, 
 
 const NOTHING = { bytesRead: 0, bytesWritten: 0, sharedBytes: 0, errors: [] };
 
-/** What a run in place tells of a model that nothing changed and that is laid out as asked already; undefined of any other. Fast: no plan. */
+/**
+ * What a run in place tells of a model that nothing changed and that is laid out as asked already; undefined of any
+ * other. Fast: no plan.
+ */
 export function unchangedInPlace(request: OutputRequest): Written | undefined {
   const { opened, target } = request;
   const placing = placeTensors(opened.model, planOptions(request, isInUse(request)));

@@ -71,17 +71,25 @@ export function globPattern(glob: string): RegExp {
 
 /** One selector: what it says of nodes, and of names alone. */
 interface Entry {
+  readonly text: string;
   readonly matches: (node: Node) => boolean;
   readonly matchesName: (name: string) => boolean;
-  /** What to say when nothing matched; empty where that is no mistake. */
-  readonly warning: string;
+  /** No mistake if nothing matches. */
+  readonly mayBeAbsent: boolean;
+  /** Why nothing matched, where it is known that the model has no such node. */
+  readonly absence: string | undefined;
 }
 
 function globEntry(glob: string): Entry {
   const pattern = globPattern(glob);
   const matchesName = (name: string) => pattern.test(name);
-  const warning = `"${glob}" matches no node`;
-  return { matches: (node) => matchesName(node.name), matchesName, warning };
+  return {
+    text: glob,
+    matches: (node) => matchesName(node.name),
+    matchesName,
+    mayBeAbsent: false,
+    absence: 'matches no node',
+  };
 }
 
 function roleEntry(roles: RoleNodes, text: string): Entry {
@@ -90,9 +98,11 @@ function roleEntry(roles: RoleNodes, text: string): Entry {
   const known = nodes.size === 0 && !mayBeAbsent ? roles.known() : [];
   const others = known.length === 0 ? '' : `; this model has ${known.join(' ')}`;
   return {
+    text,
     matches: (node) => nodes.has(node),
     matchesName: () => false,
-    warning: mayBeAbsent ? '' : `"${text}" matches no node${others}`,
+    mayBeAbsent,
+    absence: nodes.size === 0 ? `matches no node${others}` : undefined,
   };
 }
 
@@ -103,7 +113,7 @@ export class NodeSelector {
 
   /** Throws a UsageError for an unknown role. */
   constructor(roles: RoleNodes, selectors: readonly string[]) {
-    this.#entries = selectors.map((text) =>
+    this.#entries = [...new Set(selectors)].map((text) =>
       text.startsWith('@') ? roleEntry(roles, text) : globEntry(text),
     );
     this.#unmatched = new Set(this.#entries);
@@ -136,14 +146,15 @@ export class NodeSelector {
 
   /** Whether it is no mistake that these are for nothing. */
   get mayMatchNothing(): boolean {
-    return this.#entries.every(({ warning }) => warning === '');
+    return this.#entries.every(({ mayBeAbsent }) => mayBeAbsent);
   }
 
-  /** Warnings for the selectors that matched no node so far. */
-  warnings(option: string): string[] {
-    return [...this.#unmatched].flatMap(({ warning }) =>
-      warning === '' ? [] : [`${option} ${warning}`],
-    );
+  /** Warnings for the selectors that matched nothing so far. To leave alone what would not be changed is no mistake. */
+  warnings(option: 'include' | 'exclude' | 'set'): string[] {
+    return [...this.#unmatched].flatMap(({ text, mayBeAbsent, absence }) => {
+      if (mayBeAbsent || (absence === undefined && option !== 'include')) return [];
+      return [`${option} "${text}" ${absence ?? 'matches nothing that this could change'}`];
+    });
   }
 }
 

@@ -72,6 +72,20 @@ describe('which layers', () => {
     ]);
   });
 
+  it('a role whose node is not to be changed is warned of only where it is asked for', async () => {
+    const text = `
+input ids: int64[rows]
+output logits: fp32[rows, 512]
+weight E: fp32[512, 64] = random(1)
+weight H: fp32[64, 512] = random(3)
+x = Gather(E, ids) @embed
+logits = MatMul(x, H) @head`;
+    expect((await layers({ exclude: ['@embedding'] }, text)).warnings).toEqual([]);
+    expect((await layers({ include: ['@embedding', '@embedding'] }, text)).warnings).toEqual([
+      'include "@embedding" matches nothing that this could change',
+    ]);
+  });
+
   it('a role may be absent where that is said', async () => {
     const text = 'input x: fp32[4]\noutput y\ny = Neg(x)';
     expect(await layers({ include: ['@head'] }, text)).toMatchObject({

@@ -1,7 +1,7 @@
 /** The command line under test, as its users run it. */
 
 import { join } from 'node:path';
-import { ensureAddon, ensureDist, root } from '../setup.mjs';
+import { ensureAddon, ensureDist, ensureKeptCode, root } from '../setup.mjs';
 import { BenchError } from './command-run.mjs';
 
 const main = join(root, 'dist', 'cli', 'main.js');
@@ -11,6 +11,7 @@ export function ensureBuilt() {
   try {
     ensureAddon();
     ensureDist();
+    ensureKeptCode();
   } catch (error) {
     throw new BenchError(error instanceof Error ? error.message : String(error));
   }

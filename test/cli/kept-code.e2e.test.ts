@@ -1,0 +1,127 @@
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import nodeModule from 'node:module';
+import { dirname, join } from 'node:path';
+import { deserialize, serialize } from 'node:v8';
+import { crc32 } from 'node:zlib';
+import { describe, expect, it } from 'vitest';
+import { cliPath, repositoryPath } from '../support/cli.ts';
+import { useScratchDirectory } from '../support/scratch-directory.ts';
+
+const scratch = useScratchDirectory();
+const MODEL = repositoryPath('examples/austen-tiny');
+const CLI = dirname(cliPath());
+
+function kept(directory: string): string[] {
+  return readdirSync(directory).filter((name) => /^code-.*\.bin$/.test(name));
+}
+
+/** A copy of the built command line, in a package of its own. */
+function install(): string {
+  const directory = join(scratch(), 'dist', 'cli');
+  cpSync(CLI, directory, { recursive: true });
+  mkdirSync(join(scratch(), 'native'));
+  writeFileSync(join(scratch(), 'native', 'build.mjs'), '');
+  return directory;
+}
+
+function node(args: readonly string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  return { status, stdout, stderr };
+}
+
+const run = (directory: string, ...args: string[]) => node([join(directory, 'main.js'), ...args]);
+
+/** Changes the text that begins a line of `inspect` to one of the same length, which V8 alone does not notice. */
+function shout(directory: string): { readonly name: string; readonly original: Buffer } {
+  const name = readdirSync(directory).find((file) => /^inspect-.*\.js$/.test(file)) ?? '';
+  const original = readFileSync(join(directory, name));
+  const changed = original.toString('latin1').replace('to shrink it:', 'TO SHRINK IT:');
+  expect(changed).toContain('TO SHRINK IT:');
+  writeFileSync(join(directory, name), changed, 'latin1');
+  return { name, original };
+}
+
+function keptHere(): void {
+  it('is there, and is what the command runs', () => {
+    expect(kept(CLI)).toHaveLength(1);
+    const directory = install();
+    const { name, original } = shout(directory);
+    rmSync(join(directory, kept(directory)[0] ?? ''));
+    const keeper = repositoryPath('tools/keep-code.cjs');
+    const model = join(MODEL, 'mobius-fp16');
+    const args = ['--require', keeper, join(directory, 'main.js'), 'inspect', model];
+    expect(node(args)).toMatchObject({ status: 0, stderr: '' });
+    const path = join(directory, kept(directory)[0] ?? '');
+    const code = deserialize(readFileSync(path));
+    writeFileSync(join(directory, name), original);
+    expect(run(directory, 'inspect', MODEL).stdout).toContain('to shrink it:');
+    writeFileSync(path, serialize({ ...code, [name]: { ...code[name], source: crc32(original) } }));
+    expect(run(directory, 'inspect', MODEL).stdout).toContain('TO SHRINK IT:');
+  });
+
+  it.each([
+    ['inspect', MODEL, '--json'],
+    ['inspect', MODEL, '--tensors', '--compare'],
+    ['check', MODEL],
+    ['quantize', MODEL, '--dry-run', '--json'],
+    ['evaluate', MODEL, '--tokens', join(MODEL, 'heldout.tokens.json'), '--max-windows', '1'],
+    ['surgeries'],
+    ['inspekt', MODEL],
+  ])('gives what the files give: %s', (...args) => {
+    const directory = install();
+    const withCode = run(directory, ...args);
+    rmSync(join(directory, kept(directory)[0] ?? ''));
+    const changing = /"(seconds|peakRssBytes|freeDiskBytes)": *[\d.]+/g;
+    const still = ({ stdout, ...rest }: typeof withCode) => ({
+      ...rest,
+      stdout: stdout.replace(changing, ''),
+    });
+    expect(still(run(directory, ...args))).toEqual(still(withCode));
+  });
+
+  it('is not used for a file that was changed since', () => {
+    const directory = install();
+    shout(directory);
+    expect(run(directory, 'inspect', MODEL).stdout).toContain('TO SHRINK IT:');
+  });
+
+  it.each(['', 'not code', '\xff\x0f', undefined])('can be missing or damaged: %j', (text) => {
+    const directory = install();
+    const [name = ''] = kept(directory);
+    if (text === undefined) rmSync(join(directory, name));
+    else writeFileSync(join(directory, name), text, 'latin1');
+    expect(run(directory, 'inspect', MODEL)).toMatchObject({ status: 0, stderr: '' });
+  });
+
+  it('leaves source maps to Node', () => {
+    const args = ['--enable-source-maps', cliPath(), 'inspect', join(scratch(), 'none')];
+    const { stderr } = spawnSync(process.execPath, args, {
+      encoding: 'utf8',
+      env: { ...process.env, DEBUG: 'onnx-lathe' },
+    });
+    expect(stderr).toMatch(/model-path\.[jt]s:\d+/);
+  });
+}
+
+function keptByNode(): void {
+  it('is left to Node', () => {
+    expect(kept(CLI)).toEqual([]);
+    expect(run(CLI, 'inspect', MODEL)).toMatchObject({ status: 0, stderr: '' });
+  });
+}
+
+describe('compiled code', 'enableCompileCache' in nodeModule ? keptByNode : keptHere);
+
+describe('the files of the command line', () => {
+  it.each([
+    ['hold ASCII alone, which is how they are read', /[^\0-\x7f]/],
+    ['import nothing while they run, which kept code cannot', /^(?!\s*\*).*\bimport\(/m],
+  ])('%s', (_, forbidden) => {
+    const scripts = readdirSync(CLI).filter((name) => name.endsWith('.js'));
+    expect(scripts.length).toBeGreaterThan(5);
+    for (const name of scripts) {
+      expect(readFileSync(join(CLI, name), 'utf8')).not.toMatch(forbidden);
+    }
+  });
+});
