@@ -66,7 +66,6 @@ function ascii(code) {
 const bundle = await rolldown({
   input: join(target, 'main.js'),
   platform: 'node',
-  external: ['onnxruntime-node'],
   plugins: [noPrograms],
 });
 const { output } = await bundle.generate({

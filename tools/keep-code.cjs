@@ -15,18 +15,23 @@ const { crc32 } = require('node:zlib');
 
 const [, main = '', , model = ''] = process.argv;
 const cli = dirname(main);
-const loaders = /** @type {any} */ (Module)._extensions;
+/** @typedef {(module: NodeJS.Module, filename: string) => void} Loader */
+const loaders = /** @type {{ _extensions: { '.js': Loader } }} */ (/** @type {unknown} */ (Module))
+  ._extensions;
 const load = loaders['.js'];
-/** @type {Map<string, { module: any, source: Buffer, script: Script }>} */
+/** @type {Map<string, { module: NodeJS.Module, source: Buffer, script: InstanceType<typeof Script> }>} */
 const loaded = new Map();
 
-loaders['.js'] = (/** @type {any} */ module, /** @type {string} */ filename) => {
-  if (dirname(filename) !== cli || filename === main) return load(module, filename);
+loaders['.js'] = (module, filename) => {
+  if (dirname(filename) !== cli || filename === main) {
+    load(module, filename);
+    return;
+  }
   const source = readFileSync(filename);
   const script = new Script(Module.wrap(source.toString('latin1')), { filename });
   loaded.set(basename(filename), { module, source, script });
-  const run = script.runInThisContext();
-  run(module.exports, (/** @type {string} */ id) => module.require(id), module, filename, cli);
+  const require = (/** @type {string} */ id) => module.require(id);
+  script.runInThisContext()(module.exports, require, module, filename, cli);
 };
 
 /** @param {string} name of an export of a file of the command line */

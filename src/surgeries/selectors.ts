@@ -5,6 +5,7 @@ import { findHead } from '../anatomy/head.ts';
 import { findLayerRoles } from '../anatomy/layer-roles.ts';
 import { LAYER_ROLES } from '../anatomy/role-names.ts';
 import { UsageError } from '../errors.ts';
+import { groupBy } from '../model/groups.ts';
 import type { Model } from '../model/model.ts';
 import type { Node } from '../model/node.ts';
 import type { Value } from '../model/value.ts';
@@ -29,34 +30,25 @@ function parseRole(text: string): { readonly role: string; readonly mayBeAbsent:
 /** The nodes of each of {@link ROLES}, in the model as it is when they are first asked for. */
 export class RoleNodes {
   readonly #model: Model;
-  #layers: ReadonlyMap<string, ReadonlySet<Node>> | undefined;
+  #layers: ReadonlyMap<string, readonly (readonly [Node, unknown])[]> | undefined;
 
   constructor(model: Model) {
     this.#model = model;
   }
 
   of(role: string): ReadonlySet<Node> {
-    if (role !== '@head' && role !== '@embedding') return this.#layerRoles().get(role) ?? new Set();
-    const head = findHead(this.#model)?.linear;
-    const node = role === '@head' ? head?.node : findEmbedding(this.#model, head)?.node;
-    return new Set(node === undefined ? [] : [node]);
+    if (role === '@head' || role === '@embedding') {
+      const head = findHead(this.#model)?.linear;
+      const node = role === '@head' ? head?.node : findEmbedding(this.#model, head)?.node;
+      return new Set(node === undefined ? [] : [node]);
+    }
+    this.#layers ??= groupBy(findLayerRoles(this.#model).byNode, ([, found]) => `@${found.role}`);
+    return new Set(this.#layers.get(role)?.map(([node]) => node));
   }
 
   /** Which of {@link ROLES} the model has, for messages. */
   known(): readonly string[] {
     return ROLES.filter((role) => this.of(role).size > 0);
-  }
-
-  #layerRoles(): ReadonlyMap<string, ReadonlySet<Node>> {
-    if (this.#layers !== undefined) return this.#layers;
-    const layers = new Map<string, Set<Node>>();
-    for (const [node, { role }] of findLayerRoles(this.#model).byNode) {
-      const nodes = layers.get(`@${role}`);
-      if (nodes === undefined) layers.set(`@${role}`, new Set([node]));
-      else nodes.add(node);
-    }
-    this.#layers = layers;
-    return layers;
   }
 }
 
