@@ -1,11 +1,19 @@
 /** The other files of a model package (tokenizer, configuration, templates): which to copy along, and the copying. */
 
-import { closeSync, fstatSync, readSync, realpathSync, statSync } from 'node:fs';
-import { mkdir, open } from 'node:fs/promises';
+import {
+  closeSync,
+  fstatSync,
+  openSync,
+  readSync,
+  realpathSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { formatSize, KIB, MIB } from '../bytes.ts';
 import { fromSystemError, hasErrno, ResourceError } from '../errors.ts';
 import { isDirectoryEntry, sortedEntries, statIfReachable } from './directory-entries.ts';
+import { mkdir } from './file-calls.ts';
 import { isBeneath, type ModelRoots } from './location.ts';
 import { type Directory, type OpenBeneath, openInside, waysToOpen } from './open-beneath.ts';
 
@@ -180,22 +188,19 @@ function openAsset(asset: Asset, ways: readonly OpenBeneath[]): number {
   }
 }
 
-async function copyAsset(
-  asset: Asset,
-  targetPath: string,
-  ways: readonly OpenBeneath[],
-): Promise<void> {
+function copyAsset(asset: Asset, targetPath: string, ways: readonly OpenBeneath[]): void {
   const source = openAsset(asset, ways);
+  let target: number | undefined;
   try {
     if (!fstatSync(source).isFile()) throw changed(asset);
-    await using target = await open(targetPath, 'wx');
+    target = openSync(targetPath, 'wx');
     const buffer = Buffer.alloc(Math.min(COPY_BYTES, asset.byteLength));
     let copied = 0;
     while (copied < asset.byteLength) {
       const wanted = Math.min(buffer.length, asset.byteLength - copied);
       const bytesRead = readSync(source, buffer, 0, wanted, copied);
       if (bytesRead === 0) break;
-      await target.writeFile(buffer.subarray(0, bytesRead));
+      writeFileSync(target, buffer.subarray(0, bytesRead));
       copied += bytesRead;
     }
     if (copied < asset.byteLength || fstatSync(source).size !== asset.byteLength) {
@@ -203,6 +208,7 @@ async function copyAsset(
     }
   } finally {
     closeSync(source);
+    if (target !== undefined) closeSync(target);
   }
 }
 
@@ -222,7 +228,7 @@ export async function copyAssets(
     const targetPath = join(directory, asset.relativePath);
     try {
       await mkdir(dirname(targetPath), { recursive: true });
-      await copyAsset(asset, targetPath, ways);
+      copyAsset(asset, targetPath, ways);
     } catch (error) {
       throw fromSystemError(error, `copying ${asset.relativePath}`);
     }

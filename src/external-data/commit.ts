@@ -1,10 +1,10 @@
 /** The one commit point: before it the old output is whole, after it the new one is. */
 
-import { rename, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fromSystemError, hasErrno, ResourceError, UsageError } from '../errors.ts';
 import { lstatIfPresent } from './directory-entries.ts';
 import { listTree, syncDirectory, syncFile, type Tree } from './disk.ts';
+import { rename, rm, rmdir } from './file-calls.ts';
 import { checkOutput, type OutputOptions, type OutputTarget } from './output.ts';
 import { type BeforeStep, type OutputFiles, placeFiles } from './placement.ts';
 import {

@@ -1,10 +1,10 @@
 /** What the commit asks of the disk: room for the output, and bytes that survive a power cut. */
 
 import { statfsSync } from 'node:fs';
-import { open, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { formatSize } from '../bytes.ts';
 import { fromSystemError, hasErrno, ResourceError } from '../errors.ts';
+import { readdir, syncPath } from './file-calls.ts';
 
 /** Free bytes for this user on the file system of `path` or its nearest existing ancestor; `undefined` if unknown. */
 export function freeSpace(path: string): bigint | undefined {
@@ -40,8 +40,7 @@ export function checkFreeSpace(directory: string, byteLength: number): void {
 export async function syncFile(path: string): Promise<void> {
   try {
     // Windows flushes only through a writable handle; elsewhere read-only files must work too.
-    await using file = await open(path, process.platform === 'win32' ? 'r+' : 'r');
-    await file.sync();
+    await syncPath(path, process.platform === 'win32' ? 'r+' : 'r');
   } catch (error) {
     throw fromSystemError(error, `writing ${path}`);
   }
@@ -51,8 +50,7 @@ export async function syncFile(path: string): Promise<void> {
 export async function syncDirectory(path: string): Promise<void> {
   if (process.platform === 'win32') return;
   try {
-    await using directory = await open(path, 'r');
-    await directory.sync();
+    await syncPath(path, 'r');
   } catch (error) {
     if (hasErrno(error, 'EINVAL', 'ENOTSUP', 'EOPNOTSUPP')) return;
     throw fromSystemError(error, `writing ${path}`);

@@ -4,11 +4,11 @@
  * comes under names nobody used, then the `.onnx` is replaced in one step, and only then old files go.
  */
 
-import { mkdir, rename, rm, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { UsageError } from '../errors.ts';
 import { lstatIfPresent } from './directory-entries.ts';
 import { listTree, syncDirectory } from './disk.ts';
+import { mkdir, rename, rm, unlink } from './file-calls.ts';
 import { type OutputTarget, STAGING_NAME } from './output.ts';
 import { removeEmptyDirectories } from './staging.ts';
 

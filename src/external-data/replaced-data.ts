@@ -5,11 +5,11 @@
  */
 
 import { type BigIntStats, fstatSync, realpathSync } from 'node:fs';
-import { unlink } from 'node:fs/promises';
 import { basename, dirname, join, posix, relative } from 'node:path';
 import type { SourceFile } from '../model/tensor-data.ts';
 import { isDirectoryEntry, sortedEntries, statIfReachable } from './directory-entries.ts';
 import { syncDirectory } from './disk.ts';
+import { unlink } from './file-calls.ts';
 import { isBeneath } from './location.ts';
 import { type OpenedModel, openModel } from './open-model.ts';
 import type { SavePlan } from './plan.ts';

@@ -1,12 +1,12 @@
 /** The directory an output grows in before it is visible, and how it will become visible. */
 
 import { readlinkSync, statSync } from 'node:fs';
-import { chmod, mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fromSystemError, hasErrno } from '../errors.ts';
 import { secretBytes } from '../proto/secret-bytes.ts';
 import { lstatIfPresent } from './directory-entries.ts';
+import { chmod, mkdir, readdir, rename, rm, rmdir } from './file-calls.ts';
 import { isBeneath } from './location.ts';
 import type { OutputTarget } from './output.ts';
 import { STAGING_NAME } from './output.ts';
