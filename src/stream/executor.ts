@@ -47,6 +47,15 @@ export interface ProgramResult {
   readonly nonFinite: NonFiniteHit | undefined;
 }
 
+/** Of a program without jobs: where all that is written shares its blocks with the input, no thread need start. */
+const NOTHING_DONE: ProgramResult = {
+  bytesRead: 0,
+  bytesWritten: 0,
+  folds: new Map(),
+  errors: new Map(),
+  nonFinite: undefined,
+};
+
 /**
  * Runs every tile of a program. The files must stay open and inputs must not change meanwhile; outputs are not
  * synced. Takes the program's memory budget and nothing beyond it.
@@ -63,6 +72,10 @@ export async function runProgram(
   const total = program.inputBytes;
   const onBytes = onProgress && ((bytes: number) => onProgress(bytes, total));
   const threads = Math.max(1, Math.min(options.threads ?? program.threads, program.threads));
+  if (program.jobs.length === 0) {
+    onProgress?.(total, total);
+    return NOTHING_DONE;
+  }
   const addon = options.executor === 'typescript' ? undefined : loadNative();
   if (options.executor === 'native' && addon === undefined) {
     throw new UsageError('ERR_OPTION', `no native executor: ${nativeStatus().reason}`);
