@@ -87,7 +87,8 @@ export class ChangedPlaces implements TensorPlaces {
       const { peeked, data } = named.tensor;
       if (placement.kind === 'external') {
         // A message that was decoded may hold other values besides.
-        const isSame = tensorHeader(peeked) !== undefined && refersTo(peeked, placement);
+        const header = tensorHeader(peeked);
+        const isSame = header !== undefined && refersTo(peeked, placement, header);
         if (!isSame) this.#numbers.add(peeked, external);
         external++;
       } else if (placement.kind !== 'proto' && data.kind !== 'proto') {

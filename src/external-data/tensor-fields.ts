@@ -27,9 +27,15 @@ function areEqual(
   return present.length === entries.length && entries.every(isThere);
 }
 
-/** Whether the value is external data at this place and the message says so as this library does. */
-export function refersTo(proto: onnx.ITensorProto, place: ExternalPlace): boolean {
-  const header = tensorHeader(proto);
+/**
+ * Whether the value is external data at this place and the message says so as this library does.
+ * @param header of the message, where it is at hand already
+ */
+export function refersTo(
+  proto: onnx.ITensorProto,
+  place: ExternalPlace,
+  header = tensorHeader(proto),
+): boolean {
   // What has a header is not asked for its fields: that would decode it.
   if (header !== undefined) {
     return header.externalData !== undefined && areEqual(header.externalData, entriesOf(place));
