@@ -166,7 +166,7 @@ try {
   process.stderr.write(
     strict
       ? `native build failed: ${reason}\n`
-      : `native addon not built (${reason}); kernels run in TypeScript\n`,
+      : `native addon not built (${reason}); kernels run in WebAssembly\n`,
   );
   if (strict) process.exitCode = 1;
 }

@@ -1,6 +1,6 @@
 /**
  * Finds and loads the native addon; its only importer. Nothing is loaded before the first call, and everything
- * works without the addon, slower.
+ * works without the addon, slower (wasm.ts).
  *
  * `LATHE_NATIVE=off` leaves it alone, `LATHE_NATIVE=on` fails where it cannot be loaded. `LATHE_ISA` names the
  * instruction set of its kernels (`plain`, `avx2`, `avx512`); otherwise the best one this processor runs is taken.

@@ -161,7 +161,7 @@ export function ensureInstalled() {
  * @param {{ strict?: boolean }} [options]
  */
 export function ensureAddon({ strict = false } = {}) {
-  const sources = filesBelow(join(root, 'native'), (name) => name !== 'build');
+  const sources = filesBelow(join(root, 'native'), (name) => name !== 'build' && name !== 'wasm');
   const { CXX, CXXFLAGS } = process.env;
   const inputs = digest(sources, [process.platform, process.arch, CXX, CXXFLAGS]);
   if (isFresh('addon', inputs, builtAddon())) return;

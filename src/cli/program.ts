@@ -112,7 +112,7 @@ const COMMANDS: Readonly<Record<string, Setup>> = {
         'after',
         `
 Example:
-    onnx-lathe apply model/ -o out/ --surgery quantize-embedding:bits=8 --surgery tie-word-embeddings`,
+  onnx-lathe apply model/ -o out/ --surgery quantize-embedding:bits=8 --surgery tie-word-embeddings`,
       )
       .action(
         async (model: string, flags: WriteFlags & { readonly surgery: readonly string[] }) => {

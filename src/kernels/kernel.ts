@@ -56,6 +56,18 @@ export function isOliveMethod(method: QuantizeMethod): method is OliveMethod {
 
 const METHODS: readonly QuantizeMethod[] = ['rtn', 'search', 'k-quant', ...OLIVE_METHODS];
 
+/** The methods as native/kernels/kernels.h numbers them. */
+export const METHOD_NUMBERS = {
+  rtn: 0,
+  search: 1,
+  'k-quant': 2,
+  'olive-rtn': 3,
+  'olive-gather': 4,
+  'olive-k-quant': 5,
+  'olive-k-quant-single': 6,
+  'olive-int8': 7,
+} as const satisfies Readonly<Record<QuantizeMethod, number>>;
+
 /** Parameters of `quantize`: see native/kernels/kernels.h for the layout of the outputs. */
 export interface QuantizeParameters {
   readonly method: QuantizeMethod;

@@ -1,4 +1,4 @@
-/** Runs programs: in the addon where it is loaded, else in TypeScript. The bytes are the same. */
+/** Runs programs: in the addon where it is loaded, else in WebAssembly, else in TypeScript. The bytes are the same. */
 
 import { CancelledError, FormatError, fromSystemError, UsageError } from '../errors.ts';
 import { loadNative, nativeIsa, nativeStatus } from '../native.ts';
@@ -6,8 +6,8 @@ import { combineFolds, type FoldResult } from './folds.ts';
 import { runNative } from './native-executor.ts';
 import { locateNonFinite, type NonFiniteHit } from './non-finite.ts';
 import type { Program } from './program.ts';
+import { runSerially } from './serial-executor.ts';
 import { isTileFailure, type TileRun } from './tile-run.ts';
-import { runInTypeScript } from './typescript-executor.ts';
 import { measuredErrors, type WeightError } from './weight-error.ts';
 
 /**
@@ -21,8 +21,8 @@ export type IoMode = 'auto' | 'mmap' | 'pread';
 export interface RunOptions {
   /** Threads, at most those the program was laid out for, which is also the default. One without the addon. */
   readonly threads?: number;
-  /** Which executor; by default the addon when it is loaded. */
-  readonly executor?: 'native' | 'typescript';
+  /** What runs the tiles; by default the first of these that there is. */
+  readonly executor?: 'native' | 'wasm' | 'typescript';
   readonly io?: IoMode;
   /** What is written will be flushed: the disk may begin at once. */
   readonly flushes?: boolean;
@@ -76,7 +76,8 @@ export async function runProgram(
     onProgress?.(total, total);
     return NOTHING_DONE;
   }
-  const addon = options.executor === 'typescript' ? undefined : loadNative();
+  const { executor = 'native' } = options;
+  const addon = executor === 'native' ? loadNative() : undefined;
   if (options.executor === 'native' && addon === undefined) {
     throw new UsageError('ERR_OPTION', `no native executor: ${nativeStatus().reason}`);
   }
@@ -88,7 +89,8 @@ export async function runProgram(
       const flushes = options.flushes === true;
       run = await runNative(addon, program, { threads, mapped, flushes, isa, signal, onBytes });
     } else {
-      run = await runInTypeScript(program, { signal, onBytes });
+      const kernels = executor === 'typescript' ? executor : 'wasm';
+      run = await runSerially(program, { kernels, signal, onBytes });
     }
   } catch (error) {
     throw worded(error, program);

@@ -1,5 +1,6 @@
 /** Runs a program in the addon, on its own threads. */
 
+import { METHOD_NUMBERS } from '../kernels/kernel.ts';
 import type { NativeAddon, NativeProgram } from '../native.ts';
 import type { Job, Program } from './program.ts';
 import type { TileRun } from './tile-run.ts';
@@ -27,18 +28,6 @@ const KERNEL_IDS = {
   relayout: 6,
 } as const;
 
-/** QuantizeMethod of native/kernels/kernels.h. */
-const METHOD_IDS = {
-  rtn: 0,
-  search: 1,
-  'k-quant': 2,
-  'olive-rtn': 3,
-  'olive-gather': 4,
-  'olive-k-quant': 5,
-  'olive-k-quant-single': 6,
-  'olive-int8': 7,
-} as const;
-
 // The fields of struct Job in native/program.h, in their order.
 const JOB_FIELDS = 16;
 
@@ -50,7 +39,7 @@ function jobFields(job: Job): number[] {
     case 'quantize': {
       const { method, type, bits, blockSize, symmetric, layout, n, k } = job.parameters;
       const shape = [Number(symmetric), Number(layout === 'columns'), n, k];
-      const rest = [METHOD_IDS[method], 0, 0, Number(job.measured)];
+      const rest = [METHOD_NUMBERS[method], 0, 0, Number(job.measured)];
       return [kernel, type, bits, blockSize, ...shape, 0, 0, 0, 0, ...rest];
     }
     case 'tie-gate': {

@@ -1,18 +1,11 @@
-/** One tile through a TypeScript kernel; the twin of class Worker in native/tile-worker.h. */
+/** One tile through its kernel without the addon; the twin of class Worker in native/tile-worker.h. */
 
 import type { QuantizeTarget } from '../kernels/block-quantizer.ts';
 import { castFloats, measureCast } from '../kernels/cast.ts';
 import { type CompareResult, compareBits } from '../kernels/compare.ts';
 import { floatByteLength } from '../kernels/float-types.ts';
 import { packedByteLength } from '../kernels/kernel.ts';
-import { ErrorSum } from '../kernels/measure.ts';
-import {
-  type BlockReader,
-  codedBlocks,
-  floatBlocks,
-  measureTile,
-} from '../kernels/measure-weight.ts';
-import { quantizeColumns, quantizeRows } from '../kernels/quantize.ts';
+import type { ErrorSum } from '../kernels/measure.ts';
 import { relayoutFlat, relayoutTransposed } from '../kernels/relayout.ts';
 import { tieGate } from '../kernels/tie-gate.ts';
 import { blockFormat, channelBytes, paddedStride } from './channel-bytes.ts';
@@ -29,10 +22,13 @@ import type {
   TileOutput,
 } from './program.ts';
 import { COPY_PIECE } from './program-layout.ts';
+import type { QuantizeKernels } from './quantize-kernels.ts';
 import { columnElements } from './relayout-tiles.ts';
 
-/** Memory and files, as a tile sees them. Reads and writes throw a TileFailure. */
+/** Kernels, memory and files, as a tile sees them. Reads and writes throw a TileFailure. */
 export interface TileIo {
+  /** They reach what ring() and take() give. */
+  readonly kernels: QuantizeKernels;
   /** The ring from the offset of `place` on. */
   ring(place: TileInput | TileOutput): Uint8Array;
   /** Most that take() gives a tile. */
@@ -184,49 +180,40 @@ function quantizeTarget(
 }
 
 function quantizeRowTile(job: QuantizeJob, tile: Tile, io: TileIo): TileOutcome {
-  const { bytes } = fetch(io, tile.inputs[0]);
+  const source = fetch(io, tile.inputs[0]);
   const { codes, scales, zeroPoints } = channelBytes(blockFormat(job), tile.elements);
   const lengths = job.parameters.symmetric ? [codes, scales] : [codes, scales, zeroPoints];
   const results = lengths.map((length) => io.take(tile.channels * length));
-  const format = { ...job.parameters, k: tile.elements };
-  const out = quantizeTarget(job, tile.elements, results);
-  const hit = quantizeRows(format, bytes, tile.channels, out);
-  if (hit >= 0) return { hit };
-  const size = floatByteLength(job.parameters.type);
-  const source = () => floatBlocks(job.parameters.type, bytes, tile.elements * size, size);
-  const error = measured(job, tile, source, out);
+  const outcome = quantize(job, tile, io, source, results);
+  if (outcome.hit >= 0) return outcome;
   tile.outputs.forEach((output, part) => {
     io.write(output, results[part] ?? EMPTY);
   });
-  return { hit, ...error };
-}
-
-/** How far what a quantizer made is from its source, if that is asked. */
-function measured(
-  { parameters, measured: isMeasured }: QuantizeJob,
-  tile: Tile,
-  source: () => BlockReader,
-  out: QuantizeTarget,
-): Pick<TileOutcome, 'error'> {
-  if (!isMeasured) return {};
-  const { bits, blockSize, type, k } = parameters;
-  const error = new ErrorSum();
-  const place = { ...tile, blockSize, first: tile.firstChannel * k + tile.firstElement };
-  const found = codedBlocks({ ...out, bits, blockSize, scaleType: type });
-  measureTile(source(), found, { ...place, channelStride: k }, error);
-  return { error };
+  return outcome;
 }
 
 function quantizeColumnTile(job: QuantizeJob, tile: Tile, io: TileIo): TileOutcome {
-  const { bytes, strideBytes } = fetch(io, tile.inputs[0]);
-  const { parameters } = job;
+  const source = fetch(io, tile.inputs[0]);
   const results = tile.outputs.map((output) => io.ring(output));
-  const out = quantizeTarget(job, tile.elements, results);
-  const hit = quantizeColumns(parameters, bytes, strideBytes, tile.elements, tile.channels, out);
-  if (hit >= 0) return { hit };
-  const size = floatByteLength(parameters.type);
-  const source = () => floatBlocks(parameters.type, bytes, size, strideBytes);
-  return { hit, ...measured(job, tile, source, out) };
+  return quantize(job, tile, io, source, results);
+}
+
+/** Quantizes a tile and, where that is asked, measures what came of it. */
+function quantize(
+  job: QuantizeJob,
+  tile: Tile,
+  { kernels }: TileIo,
+  { bytes: source, strideBytes }: View,
+  results: readonly Uint8Array[],
+): TileOutcome {
+  const { parameters } = job;
+  const { channels, elements } = tile;
+  const target = quantizeTarget(job, elements, results);
+  const weight = { parameters, source, strideBytes, channels, elements, target };
+  const hit = kernels.quantize(weight);
+  if (hit >= 0 || !job.measured) return { hit };
+  const first = tile.firstChannel * parameters.k + tile.firstElement;
+  return { hit, error: kernels.measure(weight, first) };
 }
 
 function cast({ parameters }: CastJob, tile: Tile, io: TileIo): TileOutcome {

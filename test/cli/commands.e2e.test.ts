@@ -276,7 +276,8 @@ describe('shrink', () => {
       ['small-budget', ['--memory', '1MiB']],
       ['mmap', ['--io', 'mmap']],
       ['pread', ['--io', 'pread', '--memory', '300k', '--threads', '3']],
-      ['typescript', [], { LATHE_NATIVE: 'off' }],
+      ['wasm', [], { LATHE_NATIVE: 'off' }],
+      ['typescript', [], { LATHE_NATIVE: 'off', LATHE_ISA: 'typescript' }],
       ['plain', [], { LATHE_ISA: 'plain' }],
     ] as const) {
       expect([name, await run(name, args, env)]).toEqual([name, expected]);
@@ -392,12 +393,17 @@ describe('surgeries and doctor', () => {
   it('says which kernels are in use and why', () => {
     const off = { env: { LATHE_NATIVE: 'off' } };
     expect(cli(['doctor'], off).stdout).toMatch(
-      /^kernels +TypeScript \(no addon: LATHE_NATIVE=off\)$/m,
+      /^kernels +WebAssembly \(no addon: LATHE_NATIVE=off\)$/m,
+    );
+    const typescript = { env: { LATHE_NATIVE: 'off', LATHE_ISA: 'typescript' } };
+    expect(cli(['doctor'], typescript).stdout).toMatch(
+      /^kernels +TypeScript \(no addon: LATHE_NATIVE=off; LATHE_ISA=typescript\)$/m,
     );
     const report = json(cli(['doctor', '--json'], off).stdout);
     expect(report).toMatchObject({
       node: process.version,
       native: { loaded: false, reason: 'LATHE_NATIVE=off' },
+      wasm: { loaded: true },
     });
   });
 

@@ -11,9 +11,9 @@ import type { OutputFile } from '../../src/stream/program.ts';
 import { closeSource, openSource } from '../support/source-file.ts';
 
 /** The executors that can run here. */
-export const executors: readonly ('native' | 'typescript')[] = loadNative()
-  ? ['native', 'typescript']
-  : ['typescript'];
+export const executors: readonly ('native' | 'wasm' | 'typescript')[] = loadNative()
+  ? ['native', 'wasm', 'typescript']
+  : ['wasm', 'typescript'];
 
 /** A directory whose files are opened, and in the end closed and removed. */
 export class ScratchFiles implements Disposable {

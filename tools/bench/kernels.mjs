@@ -21,7 +21,7 @@ const BARS = [
   { isa: 'avx512', methods: ['search', 'k-quant'], least: 1.1 },
   { isa: 'avx2', methods: ['search', 'k-quant'], least: 0.44 },
   { isa: 'plain', methods: ['rtn'], least: 2 },
-  { isa: 'TypeScript', methods: ['rtn'], least: 0.3 },
+  { isa: 'wasm', methods: ['rtn'], least: 0.3 },
 ];
 
 /**
@@ -32,7 +32,7 @@ const BARS = [
 export function measureKernels(workspace, { quick }) {
   const program = compile(workspace.root);
   const types = quick ? ['fp16'] : ['fp16', 'bf16', 'fp32'];
-  return [...types.flatMap((type) => native(program, type)), ...typeScript(workspace.root)];
+  return [...types.flatMap((type) => native(program, type)), ...withoutAddon(workspace.root)];
 }
 
 /**
@@ -70,15 +70,19 @@ function native(program, type) {
  * @param {string} directory
  * @returns {Measurement[]}
  */
-function typeScript(directory) {
+function withoutAddon(directory) {
   const script = join(dirname(fileURLToPath(import.meta.url)), 'kernel-speed.mjs');
+  const wasm = ['rtn', 'search', 'k-quant'].flatMap((method) =>
+    [2, 4, 8].flatMap((bits) =>
+      ['rows', 'columns'].map((layout) => `wasm ${method} ${bits} ${layout}`),
+    ),
+  );
   const cases = [
-    'rtn 4 rows',
-    'rtn 4 columns',
-    'rtn 8 rows',
-    'rtn 8 columns',
-    'search 4 rows',
-    'k-quant 4 rows',
+    ...wasm,
+    'TypeScript rtn 4 rows',
+    'TypeScript rtn 4 columns',
+    'TypeScript search 4 rows',
+    'TypeScript k-quant 4 rows',
   ];
   return cases.flatMap((words) => {
     const args = [script, String(SLICES), String(SLICE_MS), ...words.split(' ')];

@@ -7,6 +7,7 @@ import { formatSize } from '../../bytes.ts';
 import { loadRuntime } from '../../evaluate/runtime.ts';
 import { loadNative, nativeStatus } from '../../native.ts';
 import { packageRoot } from '../../package-root.ts';
+import { wasmStatus } from '../../wasm.ts';
 import { printJson, printLine } from '../output.ts';
 import { formatTable } from '../table.ts';
 
@@ -18,9 +19,10 @@ function packageVersion(): string {
 function kernelLine(): string {
   const native = loadNative();
   const status = nativeStatus();
-  return native === undefined
-    ? `TypeScript (no addon: ${status.reason ?? 'unknown reason'})`
-    : `native, ${status.isa ?? native.info().isa}`;
+  if (native !== undefined) return `native, ${status.isa ?? native.info().isa}`;
+  const why = `no addon: ${status.reason ?? 'unknown reason'}`;
+  const { loaded, reason } = wasmStatus();
+  return loaded ? `WebAssembly (${why})` : `TypeScript (${why}; ${reason ?? 'unknown reason'})`;
 }
 
 /** One line for `--version`. */
@@ -54,6 +56,7 @@ export async function doctorCommand(flags: { readonly json?: boolean }): Promise
       isa: native === undefined ? undefined : (status.isa ?? native.info().isa),
       supported: native?.info().supported ?? [],
     },
+    wasm: wasmStatus(),
     onnxruntimeNode: runtime,
   };
   if (flags.json === true) {

@@ -1,37 +1,83 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { QuantizeTarget } from '../../src/kernels/block-quantizer.ts';
 import type { FloatTypeCode, QuantizeParameters } from '../../src/kernels/kernel.ts';
 import { loadNative } from '../../src/native.ts';
+import type { QuantizeKernels } from '../../src/stream/quantize-kernels.ts';
+import { wasmKernels } from '../../src/stream/wasm-kernels.ts';
 import { formats, oliveFormats, randomNumbers, weightBytes } from './arbitrary-weights.ts';
 import { emptyOutputs, type Quantized, quantizeWhole } from './quantized-buffers.ts';
 
 const addon = loadNative();
-// Without the addon the references are all there is, and nothing can disagree with them.
-const isas = addon?.info().supported ?? [];
+/** What quantizes a whole weight; gives the first element that cannot be. */
+type Quantizer = (
+  parameters: QuantizeParameters,
+  source: Uint8Array,
+  made: QuantizeTarget,
+) => number;
 
-/** Quantizes with the addon; what it reports, and which outputs differ from `expected`. */
+const NONE = new Uint8Array(0);
+
+/** In a memory of 4 MiB. Nothing in it is aligned: tiles of odd numbers of elements are not, either. */
+function wasmQuantizer(kernels: QuantizeKernels): Quantizer {
+  return (parameters, source, made) => {
+    const { codes, scales, zeroPoints } = made;
+    const memory = kernels.allocate(2 ** 22);
+    let end = 0;
+    const [input = NONE, ...results] = [source, codes, scales, zeroPoints ?? NONE].map((bytes) => {
+      const start = end + 1;
+      end = start + bytes.length;
+      memory.set(bytes, start);
+      return memory.subarray(start, end);
+    });
+    const [madeCodes = NONE, madeScales = NONE, madeZeroPoints = NONE] = results;
+    const { n, k, symmetric } = parameters;
+    const hit = kernels.quantize({
+      ...{ parameters, source: input, strideBytes: source.length / k, channels: n, elements: k },
+      target: {
+        ...made,
+        codes: madeCodes,
+        scales: madeScales,
+        zeroPoints: symmetric ? undefined : madeZeroPoints,
+      },
+    });
+    codes.set(madeCodes);
+    scales.set(madeScales);
+    zeroPoints?.set(madeZeroPoints);
+    return hit;
+  };
+}
+
+/** By name: the instruction sets of the addon, where there is one, and WebAssembly. */
+const quantizers = new Map<string, Quantizer>(
+  addon
+    ?.info()
+    .supported.map((isa) => [
+      isa,
+      (parameters, source, { codes, scales, zeroPoints = NONE }) =>
+        addon.quantizeBuffer(isa, parameters, source, codes, scales, zeroPoints),
+    ]),
+);
+const wasm = wasmKernels(2 ** 22);
+if (wasm !== undefined) quantizers.set('wasm', wasmQuantizer(wasm));
+
+/** Quantizes a weight; what is reported, and which outputs differ from `expected`. */
 function differences(
-  isa: string,
+  quantize: Quantizer,
   parameters: QuantizeParameters,
   source: Uint8Array,
   expected: Quantized,
-): { nonFinite: number | undefined; parts: string[] } {
+): { nonFinite: number; parts: string[] } {
   const made = emptyOutputs({ ...parameters, symmetric: false });
-  const zeroPoints = made.zeroPoints ?? new Uint8Array(0);
-  const nonFinite = addon?.quantizeBuffer(
-    isa,
-    parameters,
-    source,
-    made.codes,
-    made.scales,
-    zeroPoints,
-  );
+  const nonFinite = quantize(parameters, source, made);
   const pairs = [
     ['codes', made.codes, expected.codes],
     ['scales', made.scales, expected.scales],
-    ['zeroPoints', zeroPoints, expected.zeroPoints ?? zeroPoints],
+    ['zeroPoints', made.zeroPoints, expected.zeroPoints ?? made.zeroPoints],
   ] as const;
-  const parts = pairs.filter(([, a, b]) => Buffer.compare(a, b) !== 0).map(([name]) => name);
+  const parts = pairs
+    .filter(([, a, b]) => Buffer.compare(a ?? NONE, b ?? NONE) !== 0)
+    .map(([name]) => name);
   return { nonFinite, parts };
 }
 
@@ -60,9 +106,10 @@ const NON_FINITE: Readonly<Record<FloatTypeCode, readonly number[]>> = {
   16: [0x7f80, 0xff00, 0x7fc0, 0xff81],
 };
 
-describe('the native quantizers', () => {
+describe('the compiled quantizers', () => {
   it('exist for any processor', () => {
-    if (addon !== undefined) expect(isas).toContain('plain');
+    expect([...quantizers.keys()]).toContain('wasm');
+    if (addon !== undefined) expect([...quantizers.keys()]).toContain('plain');
   });
 
   it.each([
@@ -74,9 +121,9 @@ describe('the native quantizers', () => {
         const count = parameters.n * parameters.k;
         const source = (bits ? anyBits : weightBytes)(parameters.type, count, seed);
         const expected = quantizeWhole(parameters, source);
-        for (const isa of isas) {
-          const found = differences(isa, parameters, source, expected);
-          expect(found, isa).toEqual({ nonFinite: -1, parts: [] });
+        for (const [name, quantize] of quantizers) {
+          const found = differences(quantize, parameters, source, expected);
+          expect(found, name).toEqual({ nonFinite: -1, parts: [] });
         }
       }),
       { numRuns },
@@ -99,8 +146,8 @@ describe('the native quantizers', () => {
         const first = Math.min(one % (n * k), other % (n * k));
         const expected = quantizeWhole(parameters, source);
         expect(expected.nonFinite).toBe(first);
-        for (const isa of isas) {
-          expect(differences(isa, parameters, source, expected).nonFinite, isa).toBe(first);
+        for (const [name, quantize] of quantizers) {
+          expect(differences(quantize, parameters, source, expected).nonFinite, name).toBe(first);
         }
       }),
     );

@@ -6,20 +6,24 @@ import { hasErrno } from '../errors.ts';
 import { ERROR_FIELDS, type ErrorSum } from '../kernels/measure.ts';
 import { isFold, type Program, type TileInput, type TileOutput } from './program.ts';
 import { COPY_PIECE } from './program-layout.ts';
+import { type QuantizeKernels, REFERENCE_KERNELS } from './quantize-kernels.ts';
 import { runTileKernel, type TileIo } from './tile-kernels.ts';
 import { FOLD_FIELDS, type TileFailure, type TileRun } from './tile-run.ts';
+import { wasmKernels } from './wasm-kernels.ts';
 
 const PROGRESS_INTERVAL_MS = 100;
 
 interface SerialControl {
+  /** Which kernels; where there is no WebAssembly, or not enough memory of it, TypeScript. */
+  readonly kernels: 'wasm' | 'typescript';
   readonly signal: AbortSignal | undefined;
   readonly onBytes: ((bytesRead: number) => void) | undefined;
 }
 
 /** Runs all tiles on this thread; throws a TileFailure when a read or write fails. */
-export async function runInTypeScript(program: Program, control: SerialControl): Promise<TileRun> {
+export async function runSerially(program: Program, control: SerialControl): Promise<TileRun> {
   const { signal, onBytes } = control;
-  const machine = new SerialMachine(program);
+  const machine = new SerialMachine(program, control.kernels);
   const { tiles, jobs } = program;
   const hasFolds = jobs.some(isFold);
   const folds = new Float64Array(hasFolds ? tiles.length * FOLD_FIELDS : 0);
@@ -71,20 +75,31 @@ function packErrors({ jobs }: Program, errors: ReadonlyMap<number, ErrorSum>): F
   return packed;
 }
 
+function onCacheLine(byteOffset: number): number {
+  return Math.ceil(byteOffset / 64) * 64;
+}
+
 /** Ring, scratch memory and files of a program. */
 class SerialMachine implements TileIo {
   bytesRead = 0;
   bytesWritten = 0;
   readonly #program: Program;
+  readonly kernels: QuantizeKernels;
   readonly #ring: Uint8Array;
   readonly #scratch: Uint8Array;
   #used = 0;
   #tile = 0;
 
-  constructor(program: Program) {
+  constructor(program: Program, kernels: SerialControl['kernels']) {
     this.#program = program;
-    this.#ring = new Uint8Array(program.ringBytes);
-    this.#scratch = new Uint8Array(program.scratchBytes);
+    const { ringBytes, scratchBytes } = program;
+    const scratchStart = onCacheLine(ringBytes);
+    const byteLength = scratchStart + scratchBytes;
+    const compiled = kernels === 'wasm' ? wasmKernels(byteLength) : undefined;
+    this.kernels = compiled ?? REFERENCE_KERNELS;
+    const memory = this.kernels.allocate(byteLength);
+    this.#ring = memory.subarray(0, ringBytes);
+    this.#scratch = memory.subarray(scratchStart);
   }
 
   get scratchByteLength(): number {
@@ -103,7 +118,7 @@ class SerialMachine implements TileIo {
 
   take(byteLength: number): Uint8Array {
     const start = this.#used;
-    this.#used = Math.ceil((start + byteLength) / 64) * 64;
+    this.#used = onCacheLine(start + byteLength);
     if (start + byteLength > this.#scratch.length)
       throw new RangeError('a tile outgrew its scratch');
     return this.#scratch.subarray(start, start + byteLength);
