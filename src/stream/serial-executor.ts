@@ -148,9 +148,12 @@ class SerialMachine implements TileIo {
   ): void {
     for (let done = 0; done < byteLength; ) {
       const at = position + done;
-      const got = this.#attempt('read', file, at, () =>
-        readSync(fd, to, start + done, byteLength - done, at),
-      );
+      let got: number;
+      try {
+        got = readSync(fd, to, start + done, byteLength - done, at);
+      } catch (error) {
+        throw this.#worded(error, 'read', file, at);
+      }
       if (got === 0) throw this.#failure('read', file, at, 'END_OF_FILE');
       done += got;
     }
@@ -161,17 +164,17 @@ class SerialMachine implements TileIo {
     for (let done = 0; done < from.length; ) {
       const at = output.byteOffset + done;
       const length = Math.min(COPY_PIECE, from.length - done);
-      done += this.#attempt('write', output.file, at, () => writeSync(fd, from, done, length, at));
+      try {
+        done += writeSync(fd, from, done, length, at);
+      } catch (error) {
+        throw this.#worded(error, 'write', output.file, at);
+      }
     }
     this.bytesWritten += from.length;
   }
 
-  #attempt(phase: 'read' | 'write', file: number, offset: number, call: () => number): number {
-    try {
-      return call();
-    } catch (error) {
-      throw hasErrno(error) ? this.#failure(phase, file, offset, error.code) : error;
-    }
+  #worded(error: unknown, phase: 'read' | 'write', file: number, offset: number): unknown {
+    return hasErrno(error) ? this.#failure(phase, file, offset, error.code) : error;
   }
 
   #failure(phase: 'read' | 'write', file: number, offset: number, code: string): TileFailure {

@@ -29,7 +29,7 @@ import { columnElements } from './relayout-tiles.ts';
 export interface TileIo {
   /** They reach what ring() and take() give. */
   readonly kernels: QuantizeKernels;
-  /** The ring from the offset of `place` on. */
+  /** The ring from the offset of `place` on; it lies in one buffer with what take() gives. */
   ring(place: TileInput | TileOutput): Uint8Array;
   /** Most that take() gives a tile. */
   readonly scratchByteLength: number;
@@ -125,15 +125,18 @@ function gather(tile: Tile, output: TileOutput, io: TileIo): TileOutcome {
     return DONE;
   }
   const buffer = io.take(Math.min(step, channels) * perChannel);
+  // Ring and scratch are parts of it: a share is moved within, and no view of it is made.
+  const memory = new Uint8Array(buffer.buffer);
   for (let first = 0; first < channels; first += step) {
     const count = Math.min(step, channels - first);
-    let before = 0;
+    let to = buffer.byteOffset;
     for (const { share, bytes } of runs) {
+      const from = bytes.byteOffset + first * share;
       for (let i = 0; i < count; i++) {
-        const start = (first + i) * share;
-        buffer.set(bytes.subarray(start, start + share), i * perChannel + before);
+        const start = from + i * share;
+        memory.copyWithin(to + i * perChannel, start, start + share);
       }
-      before += share;
+      to += share;
     }
     const byteOffset = output.byteOffset + first * perChannel;
     io.write({ ...output, byteOffset }, buffer.subarray(0, count * perChannel));
