@@ -5,11 +5,8 @@
  * Pure.
  */
 
-import { placeAmongCodes, takeHalves, writeCodes } from './block-codes.ts';
-import { DIRECT_ROUNDING, encodesDirectly } from './direct-codes.ts';
 import { FitSearch } from './fit-search.ts';
 import { floatToBfloat16, floatToHalf, patternTable, quantizableLimit } from './float-types.ts';
-import { HALF_LAYOUTS, type HalfLayout } from './half-layout.ts';
 import type { QuantizeParameters } from './kernel.ts';
 
 /** What a block needs to know of its parameters. */
@@ -69,10 +66,7 @@ export class BlockQuantizer {
   readonly #middles: number;
   readonly #scales: DataView;
   readonly #extremes: Extremes = { low: 0, high: 0 };
-  readonly #chosen = { reciprocal: 0.5, zeroPoint: 0, scalePattern: 0 };
-  /** What the patterns of a 16-bit type mean, and where their bits lie; of no use for fp32. */
-  readonly #table: Float32Array;
-  readonly #layout: HalfLayout;
+  readonly #chosen = { reciprocal: 0.5, zeroPoint: 0 };
   readonly #limit: number;
 
   constructor(format: BlockFormat, target: QuantizeTarget) {
@@ -83,8 +77,6 @@ export class BlockQuantizer {
     this.#top = (1 << format.bits) - 1;
     this.#middle = 1 << (format.bits - 1);
     this.#middles = this.#middle * (255 / this.#top);
-    this.#table = format.type === 1 ? new Float32Array(0) : patternTable(format.type);
-    this.#layout = HALF_LAYOUTS[format.type === 16 ? 16 : 10];
     this.#limit = quantizableLimit(format.type);
     const { scales } = target;
     this.#scales = new DataView(scales.buffer, scales.byteOffset, scales.byteLength);
@@ -95,62 +87,20 @@ export class BlockQuantizer {
     const extremes = this.#extremes;
     if (!findExtremes(values, count, extremes)) return false;
     const { low, high } = extremes;
-    if (!this.#isInRange(low, high)) return false;
-    this.#choose(low, high, values[0] as number, channel, block, values, count);
-    const { reciprocal, zeroPoint } = this.#chosen;
-    placeAmongCodes(count, reciprocal, zeroPoint, values);
-    this.#write(count, 1, 0.5, channel, block);
+    if (!(low > -this.#limit && high < this.#limit)) return false;
+    this.#choose(low, high, values, count, channel, block);
+    this.#encode(values, count, channel, block);
     return true;
   }
 
-  /**
-   * Quantizes `count` elements of a 16-bit type that lie `pitch` apart, without a search. False when one of them
-   * cannot be quantized. The codes are those of `quantize`.
-   * @param elements bit patterns
-   */
-  quantizeHalves(
-    elements: Int16Array,
-    first: number,
-    pitch: number,
-    count: number,
-    channel: number,
-    block: number,
-  ): boolean {
-    const layout = this.#layout;
-    const table = this.#table;
-    const extremes = takeHalves(elements, layout, first, pitch, count);
-    const low = table[extremes & 0xffff] as number;
-    const high = table[extremes >>> 16] as number;
-    if (!this.#isInRange(low, high)) return false;
-    const firstZero = (elements[first] as number) < 0 ? -0 : 0;
-    this.#choose(low, high, firstZero, channel, block);
-    const { reciprocal, zeroPoint, scalePattern } = this.#chosen;
-    const factor = reciprocal * layout.unit;
-    if (encodesDirectly(layout, scalePattern, zeroPoint)) {
-      this.#write(count, factor, zeroPoint + DIRECT_ROUNDING, channel, block);
-    } else {
-      placeAmongCodes(count, factor, zeroPoint);
-      this.#write(count, 1, 0.5, channel, block);
-    }
-    return true;
-  }
-
-  #isInRange(low: number, high: number): boolean {
-    return low > -this.#limit && high < this.#limit;
-  }
-
-  /**
-   * Chooses and stores scale and zero point from the extremes, or by a search where `values` are given.
-   * @param firstZero the first element, if all are zero
-   */
+  /** Chooses and stores scale and zero point from the extremes, or by a search. */
   #choose(
     lowest: number,
     highest: number,
-    firstZero: number,
+    values: Float32Array,
+    count: number,
     channel: number,
     block: number,
-    values?: Float32Array,
-    count = 0,
   ): void {
     const fround = Math.fround;
     const top = this.#top;
@@ -162,14 +112,14 @@ export class BlockQuantizer {
     if (this.#format.symmetric) {
       // An all-zero block takes the sign of its first zero, negated. Dividing by a power of two only scales.
       const peak = high > -low ? high : low;
-      range = -(peak === 0 ? firstZero : peak);
+      range = -(peak === 0 ? (values[0] as number) : peak);
       scale = fround(range / zeroPoint);
     } else {
       range = fround(high - low);
       scale = fround(range / top);
       zeroPoint = roundClamped(scale !== 0 ? fround(0 - fround(low / scale)) : low, top);
     }
-    const found = values && this.#search?.find(values, count, range, low);
+    const found = this.#search?.find(values, count, range, low);
     if (found !== undefined) {
       scale = found.scale;
       zeroPoint = found.zeroPoint;
@@ -181,12 +131,19 @@ export class BlockQuantizer {
     chosen.zeroPoint = zeroPoint;
   }
 
-  #write(count: number, factor: number, offset: number, channel: number, block: number): void {
+  /** Codes, low bits first; slots without an element hold 0. */
+  #encode(values: Float32Array, count: number, channel: number, block: number): void {
     const { codes, codesStride } = this.#target;
-    const { bits, blockSize } = this.#format;
+    const { bits } = this.#format;
+    const { reciprocal, zeroPoint } = this.#chosen;
     const start = channel * codesStride + block * this.#blob;
-    writeCodes(count, bits, factor, offset, codes, start);
-    if (count < blockSize) codes.fill(0, start + Math.ceil((count * bits) / 8), start + this.#blob);
+    codes.fill(0, start, start + this.#blob);
+    for (let i = 0; i < count; i++) {
+      const position = Math.fround(Math.fround((values[i] as number) * reciprocal) + zeroPoint);
+      const at = start + ((i * bits) >> 3);
+      const code = roundClamped(position, this.#top);
+      codes[at] = (codes[at] as number) | (code << ((i * bits) & 7));
+    }
   }
 
   #storeScale(channel: number, block: number, scale: number): number {
@@ -198,8 +155,7 @@ export class BlockQuantizer {
     }
     const pattern = type === 10 ? floatToHalf(scale) : floatToBfloat16(scale);
     this.#scales.setUint16(offset, pattern, true);
-    this.#chosen.scalePattern = pattern;
-    return this.#table[pattern] as number;
+    return patternTable(type)[pattern] as number;
   }
 
   /** Sets one slot of a byte; where it is the first, the others become the middle code until their blocks come. */

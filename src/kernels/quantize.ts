@@ -22,20 +22,12 @@ export function quantizeRows(
   const table = format.type === 1 ? undefined : patternTable(format.type);
   const values = new Float32Array(blockSize);
   const quantizer = quantizerOf(format, target);
-  const halves = plainHalves(format, elements);
-  const plain = halves && quantizer instanceof BlockQuantizer ? quantizer : undefined;
   for (let channel = 0; channel < channels; channel++) {
     for (let block = 0; block < blocks; block++) {
       const first = channel * k + block * blockSize;
       const count = Math.min(blockSize, k - block * blockSize);
-      let finite: boolean;
-      if (halves !== undefined && plain !== undefined) {
-        finite = plain.quantizeHalves(halves, first, 1, count, channel, block);
-      } else {
-        decodeRun(elements, table, first, 1, count, values);
-        finite = quantizer.quantize(values, count, channel, block);
-      }
-      if (!finite) {
+      decodeRun(elements, table, first, 1, count, values);
+      if (!quantizer.quantize(values, count, channel, block)) {
         return firstNonFinite(format.type, elements, channels, k, k);
       }
     }
@@ -62,21 +54,13 @@ export function quantizeColumns(
   const table = type === 1 ? undefined : patternTable(type);
   const values = new Float32Array(blockSize);
   const quantizer = quantizerOf(format, target);
-  const halves = plainHalves(format, elements);
-  const plain = halves && quantizer instanceof BlockQuantizer ? quantizer : undefined;
   // A row of blocks at a time: neighbouring columns share cache lines, and pages.
   for (let block = 0; block * blockSize < rows; block++) {
     const count = Math.min(blockSize, rows - block * blockSize);
     for (let column = 0; column < columns; column++) {
       const first = block * blockSize * pitch + column;
-      let finite: boolean;
-      if (halves !== undefined && plain !== undefined) {
-        finite = plain.quantizeHalves(halves, first, pitch, count, column, block);
-      } else {
-        decodeRun(elements, table, first, pitch, count, values);
-        finite = quantizer.quantize(values, count, column, block);
-      }
-      if (!finite) {
+      decodeRun(elements, table, first, pitch, count, values);
+      if (!quantizer.quantize(values, count, column, block)) {
         return firstNonFinite(type, elements, rows, columns, pitch);
       }
     }
@@ -90,20 +74,11 @@ export interface TileQuantizer {
   quantize(values: Float32Array, count: number, channel: number, block: number): boolean;
 }
 
-function quantizerOf(format: BlockFormat, target: QuantizeTarget): BlockQuantizer | TileQuantizer {
+function quantizerOf(format: BlockFormat, target: QuantizeTarget): TileQuantizer {
   const { method } = format;
   return isOliveMethod(method)
     ? oliveQuantizer({ ...format, method }, target)
     : new BlockQuantizer(format, target);
-}
-
-/** The patterns of 16-bit elements that are encoded without a search. */
-function plainHalves(
-  { method }: BlockFormat,
-  elements: Float32Array | Uint16Array,
-): Int16Array | undefined {
-  if (method !== 'rtn' || elements instanceof Float32Array) return undefined;
-  return new Int16Array(elements.buffer, elements.byteOffset, elements.length);
 }
 
 /** The numbers of `count` elements that lie `pitch` apart. */
