@@ -3,6 +3,7 @@
 import {
   closeSync,
   fstatSync,
+  mkdirSync,
   openSync,
   readSync,
   realpathSync,
@@ -13,7 +14,6 @@ import { dirname, join, relative } from 'node:path';
 import { formatSize, KIB, MIB } from '../bytes.ts';
 import { fromSystemError, hasErrno, ResourceError } from '../errors.ts';
 import { isDirectoryEntry, sortedEntries, statIfReachable } from './directory-entries.ts';
-import { mkdir } from './file-calls.ts';
 import { isBeneath, type ModelRoots } from './location.ts';
 import { type Directory, type OpenBeneath, openInside, waysToOpen } from './open-beneath.ts';
 
@@ -218,16 +218,16 @@ function copyAsset(asset: Asset, targetPath: string, ways: readonly OpenBeneath[
  * Memory: one 256 KiB buffer.
  * @param openBeneath the native call that opens beneath a directory, tried before the one in TypeScript
  */
-export async function copyAssets(
+export function copyAssets(
   assets: readonly Asset[],
   directory: string,
   openBeneath?: OpenBeneath,
-): Promise<void> {
+): void {
   const ways = waysToOpen(openBeneath);
   for (const asset of assets) {
     const targetPath = join(directory, asset.relativePath);
     try {
-      await mkdir(dirname(targetPath), { recursive: true });
+      mkdirSync(dirname(targetPath), { recursive: true });
       copyAsset(asset, targetPath, ways);
     } catch (error) {
       throw fromSystemError(error, `copying ${asset.relativePath}`);

@@ -1,10 +1,10 @@
 /** The one commit point: before it the old output is whole, after it the new one is. */
 
+import { renameSync, rmdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fromSystemError, hasErrno, ResourceError, UsageError } from '../errors.ts';
 import { lstatIfPresent } from './directory-entries.ts';
 import { listTree, syncDirectory, syncFile, type Tree } from './disk.ts';
-import { rename, rm, rmdir } from './file-calls.ts';
 import { checkOutput, type OutputOptions, type OutputTarget } from './output.ts';
 import { type BeforeStep, type OutputFiles, placeFiles } from './placement.ts';
 import {
@@ -71,7 +71,7 @@ export class StagedOutput implements AsyncDisposable {
   async commit(files: OutputFiles): Promise<CommitResult> {
     if (this.#state !== 'open') throw new Error(`this output is already ${this.#state}`);
     const { target } = this;
-    await this.#checkStaged(files);
+    this.#checkStaged(files);
     if (this.#syncs) await this.#sync();
     let leftovers: string[] = [];
     try {
@@ -96,8 +96,12 @@ export class StagedOutput implements AsyncDisposable {
   async abort(): Promise<void> {
     if (this.#state !== 'open') return;
     this.#state = 'aborted';
-    await rm(this.directory, { recursive: true, force: true }).catch(() => undefined);
-    await removeEmptyDirectories(this.#createdParents);
+    try {
+      rmSync(this.directory, { recursive: true, force: true });
+    } catch {
+      // What is left has a name that tells what it is; the next run to this output removes it.
+    }
+    removeEmptyDirectories(this.#createdParents);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -112,14 +116,16 @@ export class StagedOutput implements AsyncDisposable {
     return this.#options.sync !== false;
   }
 
-  async #stagedTree(): Promise<Tree> {
-    return listTree(this.directory).catch((error: unknown) => {
+  #stagedTree(): Tree {
+    try {
+      return listTree(this.directory);
+    } catch (error) {
       throw fromSystemError(error, `writing to ${this.target.path}`);
-    });
+    }
   }
 
-  async #checkStaged({ model, data }: OutputFiles): Promise<void> {
-    const { files } = await this.#stagedTree();
+  #checkStaged({ model, data }: OutputFiles): void {
+    const { files } = this.#stagedTree();
     for (const file of [model, ...data]) {
       if (files.includes(file)) continue;
       throw new ResourceError('ERR_IO', `${file} is missing from the output; nothing was replaced`);
@@ -128,7 +134,7 @@ export class StagedOutput implements AsyncDisposable {
 
   async #sync(): Promise<void> {
     await this.#step('sync-files');
-    const { directories, files } = await this.#stagedTree();
+    const { directories, files } = this.#stagedTree();
     for (const file of files) await syncFile(join(this.directory, file));
     for (const path of [...directories].reverse()) await syncDirectory(join(this.directory, path));
     await syncDirectory(this.directory);
@@ -141,16 +147,16 @@ export class StagedOutput implements AsyncDisposable {
     if (this.mode === 'exchange') {
       this.#options.renameExchange?.(this.directory, target.directory);
     } else {
-      await this.#rename();
+      this.#rename();
     }
   }
 
-  async #rename(): Promise<void> {
+  #rename(): void {
     const { target } = this;
     try {
       // Elsewhere a rename replaces an empty directory in one step.
-      if (process.platform === 'win32' && target.state === 'empty') await rmdir(target.directory);
-      await rename(this.directory, target.directory);
+      if (process.platform === 'win32' && target.state === 'empty') rmdirSync(target.directory);
+      renameSync(this.directory, target.directory);
     } catch (error) {
       if (!hasErrno(error, 'ENOTEMPTY', 'EEXIST', 'ENOTDIR')) throw error;
       throw new UsageError('ERR_OUTPUT_EXISTS', `${target.path} appeared during the run`, {
@@ -171,7 +177,7 @@ export class StagedOutput implements AsyncDisposable {
   async #removeStaging(): Promise<string[]> {
     await this.#step('remove-staging');
     try {
-      await rm(this.directory, { recursive: true, force: true });
+      rmSync(this.directory, { recursive: true, force: true });
       return [];
     } catch {
       return [this.directory];
@@ -191,6 +197,6 @@ export async function stageOutput(
   options: StageOptions = {},
 ): Promise<StagedOutput> {
   const target = checkOutput(output, options);
-  const staging = await createStaging(target, options.renameExchange);
+  const staging = createStaging(target, options.renameExchange);
   return new StagedOutput(target, staging, options);
 }

@@ -1,10 +1,10 @@
 /** What the commit asks of the disk: room for the output, and bytes that survive a power cut. */
 
-import { statfsSync } from 'node:fs';
+import fs, { readdirSync, statfsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { formatSize } from '../bytes.ts';
 import { fromSystemError, hasErrno, ResourceError } from '../errors.ts';
-import { readdir, syncPath } from './file-calls.ts';
 
 /** Free bytes for this user on the file system of `path` or its nearest existing ancestor; `undefined` if unknown. */
 export function freeSpace(path: string): bigint | undefined {
@@ -36,6 +36,20 @@ export function checkFreeSpace(directory: string, byteLength: number): void {
   );
 }
 
+// Promises made here: `node:fs/promises` brings file watchers and readline, which takes Node 20 longer than a flush.
+const open = promisify(fs.open);
+const fsync = promisify(fs.fsync);
+const close = promisify(fs.close);
+
+async function syncPath(path: string, flags: 'r' | 'r+'): Promise<void> {
+  const fd = await open(path, flags);
+  try {
+    await fsync(fd);
+  } finally {
+    await close(fd);
+  }
+}
+
 /** Flushes a file to the disk. Throws a `ResourceError`. */
 export async function syncFile(path: string): Promise<void> {
   try {
@@ -64,20 +78,20 @@ export interface Tree {
 }
 
 /** Lists everything below `directory`. */
-export async function listTree(directory: string): Promise<Tree> {
+export function listTree(directory: string): Tree {
   const directories: string[] = [];
   const files: string[] = [];
-  const visit = async (prefix: string): Promise<void> => {
-    for (const entry of await readdir(join(directory, prefix), { withFileTypes: true })) {
+  const visit = (prefix: string): void => {
+    for (const entry of readdirSync(join(directory, prefix), { withFileTypes: true })) {
       const path = `${prefix}${entry.name}`;
       if (!entry.isDirectory()) {
         files.push(path);
       } else {
         directories.push(path);
-        await visit(`${path}/`);
+        visit(`${path}/`);
       }
     }
   };
-  await visit('');
+  visit('');
   return { directories, files };
 }

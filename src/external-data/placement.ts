@@ -4,11 +4,11 @@
  * comes under names nobody used, then the `.onnx` is replaced in one step, and only then old files go.
  */
 
+import { mkdirSync, renameSync, rmSync, unlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { UsageError } from '../errors.ts';
 import { lstatIfPresent } from './directory-entries.ts';
 import { listTree, syncDirectory } from './disk.ts';
-import { mkdir, rename, rm, unlink } from './file-calls.ts';
 import { type OutputTarget, STAGING_NAME } from './output.ts';
 import { removeEmptyDirectories } from './staging.ts';
 
@@ -66,9 +66,9 @@ async function place(
   for (const file of files) {
     await beforeStep(step);
     const path = join(target.directory, file);
-    const madeFrom = await mkdir(dirname(path), { recursive: true });
+    const madeFrom = mkdirSync(dirname(path), { recursive: true });
     if (madeFrom !== undefined) directories.add(dirname(madeFrom));
-    await rename(join(staging, file), path);
+    renameSync(join(staging, file), path);
     onPlaced(path);
     directories.add(dirname(path));
   }
@@ -88,9 +88,13 @@ async function removeOld(
   for (const file of [...gone.filter(isGraph), ...gone.filter((name) => !isGraph(name))]) {
     await beforeStep('remove-old');
     const path = join(target.directory, file);
-    await unlink(path).catch(() => leftovers.push(path));
+    try {
+      unlinkSync(path);
+    } catch {
+      leftovers.push(path);
+    }
   }
-  await removeEmptyDirectories(old.directories.map((path) => join(target.directory, path)));
+  removeEmptyDirectories(old.directories.map((path) => join(target.directory, path)));
   return leftovers;
 }
 
@@ -103,14 +107,14 @@ export async function placeFiles(placement: Placement, files: OutputFiles): Prom
   const { target, staging } = placement;
   const isOwn = (path: string) => STAGING_NAME.test(path.split('/')[0] ?? '');
   const isKept = (path: string) => isOwn(path) || path.split('/')[0] === 'lost+found';
-  const staged = (await listTree(staging)).files;
+  const staged = listTree(staging).files;
   const assets = staged.filter((file) => file !== files.model && !files.data.includes(file));
   for (const file of files.data) checkPlace(target, file, false);
   checkPlace(target, files.model, target.force);
   const replacing = assets.filter((file) => checkPlace(target, file, target.force));
   const adding = assets.filter((file) => !replacing.includes(file));
 
-  const before = target.state === 'replaced' ? await listTree(target.directory) : undefined;
+  const before = target.state === 'replaced' ? listTree(target.directory) : undefined;
   const placed: string[] = [];
   let isModelPlaced = false;
   try {
@@ -121,7 +125,7 @@ export async function placeFiles(placement: Placement, files: OutputFiles): Prom
       isModelPlaced = true;
     });
   } catch (error) {
-    if (!isModelPlaced) for (const path of placed) await rm(path, { force: true });
+    if (!isModelPlaced) for (const path of placed) rmSync(path, { force: true });
     throw error;
   }
   await place(placement, 'replace-assets', replacing);

@@ -4,12 +4,11 @@
  * a stranger's, its word alone does not make a file data: what is not called like data stays.
  */
 
-import { type BigIntStats, fstatSync, realpathSync } from 'node:fs';
+import { type BigIntStats, fstatSync, realpathSync, unlinkSync } from 'node:fs';
 import { basename, dirname, join, posix, relative } from 'node:path';
 import type { SourceFile } from '../model/tensor-data.ts';
 import { isDirectoryEntry, sortedEntries, statIfReachable } from './directory-entries.ts';
 import { syncDirectory } from './disk.ts';
-import { unlink } from './file-calls.ts';
 import { isBeneath } from './location.ts';
 import { type OpenedModel, openModel } from './open-model.ts';
 import type { SavePlan } from './plan.ts';
@@ -173,7 +172,7 @@ export async function removeReplacedData(files: readonly ReplacedFile[]): Promis
     const now = statIfReachable(path);
     if (now === undefined || !isSameInode(now, stats)) continue;
     try {
-      await unlink(path);
+      unlinkSync(path);
       removed.push(location);
       await syncDirectory(dirname(path));
     } catch {

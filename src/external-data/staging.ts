@@ -1,12 +1,20 @@
 /** The directory an output grows in before it is visible, and how it will become visible. */
 
-import { readlinkSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fromSystemError, hasErrno } from '../errors.ts';
 import { secretBytes } from '../proto/secret-bytes.ts';
 import { lstatIfPresent } from './directory-entries.ts';
-import { chmod, mkdir, readdir, rename, rm, rmdir } from './file-calls.ts';
 import { isBeneath } from './location.ts';
 import type { OutputTarget } from './output.ts';
 import { STAGING_NAME } from './output.ts';
@@ -66,70 +74,83 @@ function isAlive(pid: number): boolean {
   }
 }
 
+function entriesIfReadable(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
+
 /**
  * Removes what killed runs to the same output left in `directory`: provably ours by name, made on this machine by
  * a process that is gone. What another machine made stays.
  */
-async function removeLeftovers(directory: string, outputName: string): Promise<void> {
-  const names = await readdir(directory).catch(() => []);
-  for (const name of names) {
+function removeLeftovers(directory: string, outputName: string): void {
+  for (const name of entriesIfReadable(directory)) {
     const [, pid, tag] = STAGING_NAME.exec(name) ?? [];
     const isOurs = name.startsWith(stagingPrefix(outputName)) && tag === machineTag();
     if (!isOurs || isAlive(Number(pid))) continue;
     const path = join(directory, name);
     if (lstatIfPresent(path)?.isDirectory() === true) {
-      await rm(path, { recursive: true, force: true });
+      rmSync(path, { recursive: true, force: true });
     }
   }
 }
 
 /** Makes `directory` and its parents; returns those that were missing, outermost first. */
-async function makeParents(directory: string): Promise<string[]> {
+function makeParents(directory: string): string[] {
   const missing: string[] = [];
   for (let path = directory; lstatIfPresent(path) === undefined; ) {
     missing.unshift(path);
     path = dirname(path);
   }
-  await mkdir(directory, { recursive: true });
+  mkdirSync(directory, { recursive: true });
   return missing;
 }
 
 /** Removes the directories of `paths` that are empty, innermost first. */
-export async function removeEmptyDirectories(paths: readonly string[]): Promise<void> {
-  for (const path of [...paths].reverse()) await rmdir(path).catch(() => undefined);
+export function removeEmptyDirectories(paths: readonly string[]): void {
+  for (const path of [...paths].reverse()) {
+    try {
+      rmdirSync(path);
+    } catch {
+      // Somebody put something into it.
+    }
+  }
 }
 
 /** True when a rename from one directory to the other works: one file system, and no mount point between them. */
-async function canRenameInto(from: string, to: string, outputName: string): Promise<boolean> {
+function canRenameInto(from: string, to: string, outputName: string): boolean {
   const probe = newStagingName(outputName);
-  await mkdir(join(from, probe));
+  mkdirSync(join(from, probe));
   try {
-    await rename(join(from, probe), join(to, probe));
-    await rmdir(join(to, probe));
+    renameSync(join(from, probe), join(to, probe));
+    rmdirSync(join(to, probe));
     return true;
   } catch (error) {
-    await rmdir(join(from, probe));
+    rmdirSync(join(from, probe));
     if (hasErrno(error)) return false;
     throw error;
   }
 }
 
 /** True when the file system of `directory` swaps two names. */
-async function canExchange(directory: string, renameExchange: RenameExchange): Promise<boolean> {
+function canExchange(directory: string, renameExchange: RenameExchange): boolean {
   const paths = [join(directory, 'a'), join(directory, 'b')] as const;
   try {
-    for (const path of paths) await mkdir(path);
+    for (const path of paths) mkdirSync(path);
     renameExchange(...paths);
     return true;
   } catch {
     return false;
   } finally {
-    await removeEmptyDirectories(paths);
+    removeEmptyDirectories(paths);
   }
 }
 
 /** A sibling of an existing output directory, or `undefined` where the parent is closed or on another mount. */
-async function makeSibling(target: OutputTarget): Promise<string | undefined> {
+function makeSibling(target: OutputTarget): string | undefined {
   const { directory } = target;
   const outputName = basename(directory);
   const isUnderUs = process.cwd() === directory || isBeneath(directory, process.cwd());
@@ -137,64 +158,61 @@ async function makeSibling(target: OutputTarget): Promise<string | undefined> {
   if (isUnderUs || dirname(directory) === directory) return undefined;
   const sibling = join(dirname(directory), newStagingName(outputName));
   try {
-    await mkdir(sibling);
+    mkdirSync(sibling);
   } catch (error) {
     if (hasErrno(error, 'EACCES', 'EPERM', 'EROFS', 'ENOSPC')) return undefined;
     throw error;
   }
   try {
-    if (await canRenameInto(sibling, directory, outputName)) return sibling;
-    await rmdir(sibling);
+    if (canRenameInto(sibling, directory, outputName)) return sibling;
+    rmdirSync(sibling);
     return undefined;
   } catch (error) {
-    await rmdir(sibling);
+    rmdirSync(sibling);
     throw error;
   }
 }
 
-async function makeInside(directory: string, outputName: string): Promise<Staging> {
+function makeInside(directory: string, outputName: string): Staging {
   const inside = join(directory, newStagingName(outputName));
-  await mkdir(inside);
+  mkdirSync(inside);
   return { directory: inside, mode: 'place', createdParents: [] };
 }
 
-async function makeStaging(
-  target: OutputTarget,
-  renameExchange: RenameExchange | undefined,
-): Promise<Staging> {
+function makeStaging(target: OutputTarget, renameExchange: RenameExchange | undefined): Staging {
   const { directory, state } = target;
   const outputName = basename(directory);
   if (state === 'absent') {
-    const createdParents = await makeParents(dirname(directory));
-    await removeLeftovers(dirname(directory), outputName);
+    const createdParents = makeParents(dirname(directory));
+    removeLeftovers(dirname(directory), outputName);
     const sibling = join(dirname(directory), newStagingName(outputName));
     try {
-      await mkdir(sibling);
+      mkdirSync(sibling);
     } catch (error) {
-      await removeEmptyDirectories(createdParents);
+      removeEmptyDirectories(createdParents);
       throw error;
     }
     return { directory: sibling, mode: 'rename', createdParents };
   }
   if (state === 'shared') {
     const modelName = target.modelFileName ?? outputName;
-    await removeLeftovers(directory, modelName);
+    removeLeftovers(directory, modelName);
     return makeInside(directory, modelName);
   }
-  await removeLeftovers(dirname(directory), outputName);
-  await removeLeftovers(directory, outputName);
-  const sibling = await makeSibling(target);
+  removeLeftovers(dirname(directory), outputName);
+  removeLeftovers(directory, outputName);
+  const sibling = makeSibling(target);
   if (sibling === undefined) return makeInside(directory, outputName);
   try {
     // The output keeps the permissions that its owner gave the directory.
-    await chmod(sibling, statSync(directory).mode & 0o7777);
+    chmodSync(sibling, statSync(directory).mode & 0o7777);
   } catch (error) {
-    await removeEmptyDirectories([sibling]);
+    removeEmptyDirectories([sibling]);
     throw error;
   }
   const staged = { directory: sibling, createdParents: [] };
   if (state === 'empty') return { ...staged, mode: 'rename' };
-  const isExchanged = renameExchange !== undefined && (await canExchange(sibling, renameExchange));
+  const isExchanged = renameExchange !== undefined && canExchange(sibling, renameExchange);
   return { ...staged, mode: isExchanged ? 'exchange' : 'place' };
 }
 
@@ -202,12 +220,9 @@ async function makeStaging(
  * Makes the staging directory of `target` on the output's file system, after removing what a killed run left, and
  * finds out by trying which commit the file system allows. Throws a `ResourceError`.
  */
-export async function createStaging(
-  target: OutputTarget,
-  renameExchange?: RenameExchange,
-): Promise<Staging> {
+export function createStaging(target: OutputTarget, renameExchange?: RenameExchange): Staging {
   try {
-    return await makeStaging(target, renameExchange);
+    return makeStaging(target, renameExchange);
   } catch (error) {
     throw fromSystemError(error, `writing to ${target.path}`);
   }

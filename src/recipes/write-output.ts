@@ -40,7 +40,7 @@ export async function writeOutput(
     const plan = isFree ? planned : planWith(request, isTaken);
     const assetBytes = assets.reduce((sum, asset) => sum + asset.byteLength, 0);
     const moved = await writePlan(plan, staged.directory, stream, assetBytes);
-    await copyAssets(assets, staged.directory, loadNative()?.openBeneath);
+    copyAssets(assets, staged.directory, loadNative()?.openBeneath);
     opened.files.verifyUnchanged();
     if (stream.signal?.aborted) throw new CancelledError();
     const model = modelNameOf(request);
