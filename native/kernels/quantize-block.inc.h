@@ -91,10 +91,10 @@ ElementIndex findNonFinite(const uint8_t* src, int64_t rowStride, int64_t rows, 
   return -1;
 }
 
-// What encodes an element: code = round(x * reciprocal + zeroPoint), limited to [0, top]. One block per lane.
+// What encodes an element: see encode. One block per lane.
 struct BlockCoder {
   Floats reciprocal;
-  Floats zeroPoint;
+  Floats offset;  // the zero point and kBelowHalf, added; its integer part is the zero point
 };
 
 // Turns the extremes of kLanes blocks into scales (stored as kType at `scales`, kLanes of them) and the coder, whose
@@ -128,17 +128,21 @@ inline BlockCoder makeCoder(const QuantizeParams& params, int64_t elements, Floa
     searchFit<kBits>(params, elements, range, low, stage, &scale, &zeroPoint);
   }
   const Floats stored = storeScales<kType>(scales, scale);
-  return {select(isZero(stored), zero, divide(broadcast(1.0f), stored)), zeroPoint};
+  return {select(isZero(stored), zero, divide(broadcast(1.0f), stored)), add(zeroPoint, broadcast(kBelowHalf))};
 }
 
 // Codes before they are packed: packing limits them to [0, top], and |x * reciprocal + zeroPoint| stays below 2^10 for
 // finite x, however the scale was rounded. Only the reciprocal of a subnormal fp32 or bf16 scale may be infinite, and
 // give infinity (limited here; the conversion would make it 0) or, for x = 0, NaN (which becomes code 0).
+//
+// The code is that of two additions, position = x * reciprocal + zeroPoint and position + kBelowHalf, each rounded. With
+// zero point 0 the first one changes nothing. Otherwise `offset` is zeroPoint + 1/2, and the one sum rounds to n + 1 or
+// more just where position rounds to n + 1/2 or more, since floats just below both are equally far apart. For n = 0 they
+// are not, but then the product is below -1/2 and too coarse for a sum that is nearer to 1/2 than floats below 1 are.
 template <FloatType kType>
-inline Ints encode(Floats x, Floats reciprocal, Floats zeroPoint, Floats half, Floats top) {
-  const Floats position = add(multiply(x, reciprocal), zeroPoint);
-  if constexpr (kType == FloatType::kFloat16) return truncate(add(position, half));
-  return truncate(add(min(top, position), half));
+inline Ints encode(Floats x, const BlockCoder& coder, Floats top) {
+  const Floats sum = add(multiply(x, coder.reciprocal), coder.offset);
+  return truncate(kType == FloatType::kFloat16 ? sum : min(top, sum));
 }
 
 // packWord for 2 bits: eight pairs a lane. Even codes come to lie four bits apart in the lower half, odd ones in the

@@ -88,15 +88,13 @@ inline void quantizeStaged(const QuantizeParams& params, const Staged& staged, i
   const BlockCoder coder = makeCoder<kType, kBits>(params, rows, load<kType>(staged.low + offset),
                                                    load<kType>(staged.high + offset), to->scales[block],
                                                    [&] { return load<kType>(lines); }, stageUnits);
-  storeInts(to->zeroPoints[block], truncate(coder.zeroPoint));
-  const Floats half = broadcast(kBelowHalf);
+  storeInts(to->zeroPoints[block], truncate(coder.offset));
   const Floats top = broadcast(static_cast<float>((1 << kBits) - 1));
   // Every second code is wanted 16 bits up. For fp16 all its terms are scaled beforehand: they are far from overflow
   // and underflow, so that scaling them changes no rounding.
   constexpr bool kScaled = kType == FloatType::kFloat16;
   const Floats up = broadcast(0x1p16f);
-  const BlockCoder upper = {multiply(coder.reciprocal, up), multiply(coder.zeroPoint, up)};
-  const Floats upperHalf = multiply(half, up);
+  const BlockCoder upper = {multiply(coder.reciprocal, up), multiply(coder.offset, up)};
   constexpr int64_t kPerWord = 32 / kBits;
   Ints* words = to->words + block * params.blockSize / kPerWord;
   for (int64_t word = 0; word < params.blockSize / kPerWord; word++, lines += kPerWord * kLineBytes) {
@@ -104,9 +102,8 @@ inline void quantizeStaged(const QuantizeParams& params, const Staged& staged, i
     for (int i = 0; i < kPerWord / 2; i++) {
       const Floats x = load<kType>(lines + i * 2 * kLineBytes);
       const Floats y = load<kType>(lines + (i * 2 + 1) * kLineBytes);
-      const Ints even = encode<kType>(x, coder.reciprocal, coder.zeroPoint, half, top);
-      const Ints odd = kScaled ? encode<kType>(y, upper.reciprocal, upper.zeroPoint, upperHalf, top)
-                               : shiftUp(encode<kType>(y, coder.reciprocal, coder.zeroPoint, half, top));
+      const Ints even = encode<kType>(x, coder, top);
+      const Ints odd = kScaled ? encode<kType>(y, upper, top) : shiftUp(encode<kType>(y, coder, top));
       pairs[i] = joinPairs(even, odd);
     }
     if constexpr (kBits == 2) {

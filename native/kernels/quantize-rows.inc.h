@@ -17,7 +17,7 @@ struct Group {
   uint8_t* codes;
   int64_t count;
   alignas(64) float reciprocals[kLanes];
-  alignas(64) float zeroPoints[kLanes];
+  alignas(64) float offsets[kLanes];
 };
 
 // Where a channel's scales and zero points begin.
@@ -176,25 +176,24 @@ inline void prepare(const QuantizeParams& params, int64_t elements, int64_t firs
   const auto stage = [&](Floats inverse, Ints* units) { stageGroup<kType>(*group, params.blockSize, inverse, units); };
   const BlockCoder coder = makeCoder<kType, kBits>(params, elements, low, high, scales, firstElements, stage);
   storeFloats(group->reciprocals, coder.reciprocal);
-  storeFloats(group->zeroPoints, coder.zeroPoint);
+  storeFloats(group->offsets, coder.offset);
   __builtin_memcpy(out.scales + first * kElementBytes<kType>, scales, group->count * kElementBytes<kType>);
   if (params.symmetric) return;
   alignas(64) int32_t zeroPoints[kLanes];
-  storeInts(zeroPoints, truncate(coder.zeroPoint));
+  storeInts(zeroPoints, truncate(coder.offset));
   storeZeroPoints(kBits, out.zeroPoints, first, group->count, zeroPoints);
 }
 
 // Codes of kPack vectors at `src`, which begin with element `first` of the group.
 template <FloatType kType, int kBits, int kVectors>
 inline void encodePack(const Group& group, const uint8_t* src, int64_t first, int64_t blockSize, uint8_t* to) {
-  const Floats half = broadcast(kBelowHalf);
   const Floats top = broadcast(static_cast<float>((1 << kBits) - 1));
   const int64_t firstBlock = kVectors < kPack ? first / (kVectors * kLanes) : first / blockSize;
   Ints codes[kPack];
   for (int i = 0; i < kPack; i++) {
     const int64_t block = firstBlock + i / kVectors;
-    codes[i] = encode<kType>(load<kType>(src + i * kLanes * kElementBytes<kType>), broadcast(group.reciprocals[block]),
-                             broadcast(group.zeroPoints[block]), half, top);
+    const BlockCoder coder = {broadcast(group.reciprocals[block]), broadcast(group.offsets[block])};
+    codes[i] = encode<kType>(load<kType>(src + i * kLanes * kElementBytes<kType>), coder, top);
   }
   if constexpr (kBits == 4) {
     packNibbles(codes, to);
