@@ -23,51 +23,47 @@ constexpr int64_t kElementBytes = kType == FloatType::kFloat32 ? 4 : 2;
 namespace lathe {
 namespace {
 
-// Extremes are sought in registers of elements as they lie in memory: fp32 as it is, 16-bit types as integer keys, two
-// a lane, which spares decoding them. Which of +0 and -0 is an extreme is left open; see makeCoder.
+// Extremes are sought in registers of elements as they lie in memory, those of 16 bits without decoding them. As signed
+// integers their maximum is the largest number, or of negative numbers alone the lowest; with signs turned, the same
+// for the lowest number. So an extreme may be on the wrong side of zero, and either zero; see makeCoder.
 template <FloatType kType>
-inline Ints ordered(Ints elements) {
-  return kType == FloatType::kFloat32 ? elements : orderKeys(elements);
+inline Ints turned(Ints elements) {
+  return kType == FloatType::kFloat32 ? elements : addPairs(elements, broadcastPair(INT16_MIN));
 }
+// Of turned elements.
 template <FloatType kType>
 inline Ints lower(Ints a, Ints b) {
-  return kType == FloatType::kFloat32 ? minBits(a, b) : minKeys(a, b);
+  return kType == FloatType::kFloat32 ? minBits(a, b) : maxPairs(a, b);
 }
 template <FloatType kType>
 inline Ints upper(Ints a, Ints b) {
-  return kType == FloatType::kFloat32 ? maxBits(a, b) : maxKeys(a, b);
+  return kType == FloatType::kFloat32 ? maxBits(a, b) : maxPairs(a, b);
 }
 
 // Remembers whether a NaN, an infinity or another element too large to quantize (kernels.h) has passed: by bit patterns
-// for fp32, by extreme keys for 16-bit types, where NaN and infinity lie beyond every finite number.
+// for fp32, by extremes for 16-bit types, where NaN and infinity lie beyond every finite number.
 template <FloatType kType>
 struct Watch {
-  Ints low;
-  Ints high;
+  Ints seen;
 
   void elements(Ints x) {
-    if constexpr (kType == FloatType::kFloat32) high = noteBits(high, x);
+    if constexpr (kType == FloatType::kFloat32) seen = noteBits(seen, x);
   }
-  void extremes(Ints lowKeys, Ints highKeys) {
-    if constexpr (kType != FloatType::kFloat32) {
-      low = minKeys(low, lowKeys);
-      high = maxKeys(high, highKeys);
-    }
+  void extremes(Ints low, Ints high) {
+    if constexpr (kType != FloatType::kFloat32) seen = maxPairs(seen, maxPairs(low, high));
   }
   bool alarmed() const {
     if constexpr (kType == FloatType::kFloat32) {
-      uint32_t seen[kLanes];
-      storeInts(seen, high);
-      for (const uint32_t pattern : seen) {
+      uint32_t patterns[kLanes];
+      storeInts(patterns, seen);
+      for (const uint32_t pattern : patterns) {
         if (pattern >= 0xfe000000) return true;
       }
     } else {
-      constexpr int16_t kLimit = kType == FloatType::kFloat16 ? 0x7c00 : 0x7f00;
-      int16_t lows[kLanes * 2], highs[kLanes * 2];
-      storeInts(lows, low);
-      storeInts(highs, high);
-      for (int i = 0; i < kLanes * 2; i++) {
-        if (highs[i] >= kLimit || lows[i] < -kLimit) return true;
+      int16_t patterns[kLanes * 2];
+      storeInts(patterns, seen);
+      for (const int16_t pattern : patterns) {
+        if (pattern >= (kType == FloatType::kFloat16 ? 0x7c00 : 0x7f00)) return true;
       }
     }
     return false;
@@ -97,7 +93,7 @@ struct BlockCoder {
   Floats offset;  // the zero point and kBelowHalf, added; its integer part is the zero point
 };
 
-// Turns the extremes of kLanes blocks into scales (stored as kType at `scales`, kLanes of them) and the coder, whose
+// Turns the extremes of kLanes blocks (an extreme on the wrong side of zero may be any element) into scales (stored as kType at `scales`, kLanes of them) and the coder, whose
 // zero points are whole numbers. `firstElements` returns the first element of each block; it is called
 // only where a whole block is zero: the sign of its first zero is then the sign of the scale, negated. `elements` and
 // `stage`: see searchFit.
@@ -153,9 +149,9 @@ inline Ints packCrumbs(const Ints* pairs) {
   for (int half = 0; half < 2; half++) {
     Ints sum = zero;
     for (int i = 3; i >= 0; i--) {
-      sum = addInts(shiftLeft<4>(sum), minKeys(maxKeys(pairs[half * 4 + i], zero), top));
+      sum = addInts(shiftLeft<4>(sum), minPairs(maxPairs(pairs[half * 4 + i], zero), top));
     }
-    halves[half] = addInts(bitAnd(sum, broadcastInt(0xffff)), shiftLeft<2>(upperKeys(sum)));
+    halves[half] = addInts(bitAnd(sum, broadcastInt(0xffff)), shiftLeft<2>(upperOfPairs(sum)));
   }
   return addInts(halves[0], shiftLeft<16>(halves[1]));
 }

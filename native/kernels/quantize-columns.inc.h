@@ -45,7 +45,10 @@ inline void stage(const uint8_t* src, int64_t rowStride, int64_t rows, int64_t b
     rowStride = kLineBytes;
   }
   Ints low[kRegisters], high[kRegisters];
-  for (int i = 0; i < kRegisters; i++) low[i] = high[i] = ordered<kType>(loadInts(src + i * kRegisterBytes));
+  for (int i = 0; i < kRegisters; i++) {
+    high[i] = loadInts(src + i * kRegisterBytes);
+    low[i] = turned<kType>(high[i]);
+  }
   for (int64_t row = 0; row < rows; row++) {
     const uint8_t* const from = src + row * rowStride;
     __builtin_prefetch(from + kLineBytes);  // the next line of columns; past the end it does nothing
@@ -53,14 +56,14 @@ inline void stage(const uint8_t* src, int64_t rowStride, int64_t rows, int64_t b
       const Ints x = loadInts(from + i * kRegisterBytes);
       storeInts(to->lines + row * kLineBytes + i * kRegisterBytes, x);
       watch->elements(x);
-      low[i] = lower<kType>(low[i], ordered<kType>(x));
-      high[i] = upper<kType>(high[i], ordered<kType>(x));
+      low[i] = lower<kType>(low[i], turned<kType>(x));
+      high[i] = upper<kType>(high[i], x);
     }
   }
   for (int i = 0; i < kRegisters; i++) {
     watch->extremes(low[i], high[i]);
-    storeInts(to->low + i * kRegisterBytes, ordered<kType>(low[i]));
-    storeInts(to->high + i * kRegisterBytes, ordered<kType>(high[i]));
+    storeInts(to->low + i * kRegisterBytes, turned<kType>(low[i]));
+    storeInts(to->high + i * kRegisterBytes, high[i]);
   }
   if (rows < blockSize) __builtin_memset(to->lines + rows * kLineBytes, 0, (blockSize - rows) * kLineBytes);
 }
@@ -209,7 +212,7 @@ ElementIndex quantizeColumnsOf(const QuantizeParams& params, const uint8_t* src,
   const int64_t blocks = (rows + blockSize - 1) / blockSize;
   Staged staged;
   Collected<kBits> collected[kVectors] = {};
-  Watch<kType> watch = {broadcastInt(0), broadcastInt(0)};
+  Watch<kType> watch = {broadcastInt(0)};
   for (int64_t column = 0; column < columns; column += kLineColumns) {
     const int64_t used = columns - column < kLineColumns ? columns - column : kLineColumns;
     for (int64_t first = 0; first < blocks; first += storedBlocks) {

@@ -50,18 +50,20 @@ __attribute__((noinline)) void storeZeroPoints(uint32_t bits, uint8_t* to, int64
   if (i < count) to[(first + i) / 2] = static_cast<uint8_t>(codes[i] | 0x80);
 }
 
-// Extremes of one block. kVectors is its size in vectors of kLanes elements, 4 meaning 4 or more.
+// Extremes of one block, the low ones turned. kVectors is its size in vectors of kLanes elements, 4 meaning 4 or more.
 template <FloatType kType, int kVectors>
 inline void blockExtremes(const uint8_t* src, int64_t blockSize, Watch<kType>* watch, Ints* low, Ints* high) {
   constexpr int kRegisters = kVectors * kElementBytes<kType> / 4;
   if constexpr (kRegisters == 0) {
-    *low = *high = ordered<kType>(loadTwice(src));
+    *high = loadTwice(src);
+    *low = turned<kType>(*high);
   } else {
     Ints lows[kRegisters], highs[kRegisters];
     for (int i = 0; i < kRegisters; i++) {
       const Ints x = loadInts(src + i * kRegisterBytes);
       watch->elements(x);
-      lows[i] = highs[i] = ordered<kType>(x);
+      lows[i] = turned<kType>(x);
+      highs[i] = x;
     }
     if constexpr (kVectors == kPack) {
       const uint8_t* const end = src + blockSize * kElementBytes<kType>;
@@ -69,8 +71,8 @@ inline void blockExtremes(const uint8_t* src, int64_t blockSize, Watch<kType>* w
         for (int i = 0; i < kRegisters; i++) {
           const Ints x = loadInts(src + i * kRegisterBytes);
           watch->elements(x);
-          lows[i] = lower<kType>(lows[i], ordered<kType>(x));
-          highs[i] = upper<kType>(highs[i], ordered<kType>(x));
+          lows[i] = lower<kType>(lows[i], turned<kType>(x));
+          highs[i] = upper<kType>(highs[i], x);
         }
       }
     }
@@ -85,11 +87,15 @@ inline void blockExtremes(const uint8_t* src, int64_t blockSize, Watch<kType>* w
   }
 }
 
-// Floats of keys that are folded to one a lane.
+// The extreme of each lane's two: 16-bit elements, of which the maximum as integers is sought.
+inline Ints foldPairs(Ints pairs) {
+  return maxPairs(pairs, upperOfPairs(pairs));
+}
+// Floats of the lower 16 bits of each lane.
 template <FloatType kType>
-inline Floats decodeKeys(Ints keys) {
+inline Floats decodeLower(Ints lanes) {
   alignas(64) uint8_t elements[kLanes * 2];
-  storeLower(elements, orderKeys(keys));
+  storeLower(elements, lanes);
   return load<kType>(elements);
 }
 
@@ -117,8 +123,8 @@ inline void groupExtremes(const Group& group, int64_t blockSize, Watch<kType>* w
     *low = load<kType>(bits[0]);
     *high = load<kType>(bits[1]);
   } else {
-    *low = decodeKeys<kType>(minKeys(lowest, upperKeys(lowest)));
-    *high = decodeKeys<kType>(maxKeys(highest, upperKeys(highest)));
+    *low = decodeLower<kType>(turned<kType>(foldPairs(lowest)));
+    *high = decodeLower<kType>(foldPairs(highest));
   }
 }
 
@@ -148,7 +154,7 @@ inline void stageGroup(const Group& group, int64_t blockSize, Floats inverse, In
       if constexpr (kWordIsPair) {
         alignas(64) uint8_t halves[2][kRegisterBytes / 2];
         storeLower(halves[0], loadInts(from));
-        storeLower(halves[1], upperKeys(loadInts(from)));
+        storeLower(halves[1], upperOfPairs(loadInts(from)));
         *units++ = unitPair(load<kType>(halves[0]), load<kType>(halves[1]), inverse);
       } else {
         *units++ = unitPair(load<kType>(from), load<kType>(from + kRegisterBytes), inverse);
@@ -259,7 +265,7 @@ ElementIndex quantizeRowsOf(const QuantizeParams& params, const uint8_t* src, in
   const int64_t blob = blockSize * kBits / 8;
   const int64_t wholeBlocks = params.k / blockSize;
   const int64_t tail = params.k % blockSize;
-  Watch<kType> watch = {broadcastInt(0), broadcastInt(0)};
+  Watch<kType> watch = {broadcastInt(0)};
   Group groups[2];
   Group* prepared = nullptr;
   Group* next = &groups[0];

@@ -60,7 +60,7 @@ inline void tryCandidates(const Ints* units, const Ints* weights, int64_t pairs,
     for (int64_t pair = first; pair < first + run; pair++) {
       const Ints unit = units[pair];
       for (int i = 0; i < kTogether; i++) {
-        const Ints code = minKeys(maxKeys(scalePairs(unit, candidates[i].factor), lowest[i]), highest[i]);
+        const Ints code = minPairs(maxPairs(scalePairs(unit, candidates[i].factor), lowest[i]), highest[i]);
         const Ints weighted = kWeighted ? multiplyPairs(code, weights[pair]) : code;
         products[i] = addInts(products[i], sumProducts(weighted, unit));
         squares[i] = addInts(squares[i], sumProducts(weighted, code));
@@ -110,7 +110,7 @@ __attribute__((noinline)) Fit findFit(const Ints* units, const Ints* weights, in
   for (int done = 0; done < kCandidates; done += kTogether) {
     for (int i = 0; i < kTogether; i++) {
       const Ints factor = broadcastPair(static_cast<int16_t>(first + (done + i) * kOffsetStep<kBits>));
-      const Ints zeroPoint = symmetric ? middle : minKeys(maxKeys(scalePairs(lowest, factor), zero), top);
+      const Ints zeroPoint = symmetric ? middle : minPairs(maxPairs(scalePairs(lowest, factor), zero), top);
       candidates[i] = {factor, zeroPoint};
     }
     tryCandidates<kBits, kWeighted>(units, weights, pairs, candidates, &best);
@@ -120,9 +120,9 @@ __attribute__((noinline)) Fit findFit(const Ints* units, const Ints* weights, in
   const Floats exact = multiply(divide(best.square, best.product), broadcast(8 * kUnits));
   const Ints factor = twice(roundNear(min(max(exact, broadcast(1.0f)), broadcast(32767.0f))));
   const Ints one = broadcastPair(1);
-  candidates[0] = {factor, maxKeys(subtractPairs(best.zeroPoint, one), zero)};
+  candidates[0] = {factor, maxPairs(subtractPairs(best.zeroPoint, one), zero)};
   candidates[1] = {factor, best.zeroPoint};
-  candidates[2] = {factor, minKeys(addPairs(best.zeroPoint, one), top)};
+  candidates[2] = {factor, minPairs(addPairs(best.zeroPoint, one), top)};
   tryCandidates<kBits, kWeighted>(units, weights, pairs, candidates, &best);
   return best;
 }

@@ -61,13 +61,9 @@ inline Ints shiftPairsDown(Ints x) {
   return _mm256_srli_epi16(x, kBits);
 }
 
-inline Ints orderKeys(Ints x) {
-  const Ints negative = _mm256_srai_epi16(x, 15);
-  return _mm256_xor_si256(x, _mm256_and_si256(negative, _mm256_set1_epi16(0x7fff)));
-}
-inline Ints minKeys(Ints a, Ints b) { return _mm256_min_epi16(a, b); }
-inline Ints maxKeys(Ints a, Ints b) { return _mm256_max_epi16(a, b); }
-inline Ints upperKeys(Ints x) { return _mm256_srli_epi32(x, 16); }
+inline Ints minPairs(Ints a, Ints b) { return _mm256_min_epi16(a, b); }
+inline Ints maxPairs(Ints a, Ints b) { return _mm256_max_epi16(a, b); }
+inline Ints upperOfPairs(Ints x) { return _mm256_srli_epi32(x, 16); }
 inline void storeLower(uint8_t* to, Ints x) {
   const Ints lower = _mm256_and_si256(x, _mm256_set1_epi32(0xffff));
   const __m128i packed = _mm_packus_epi32(_mm256_castsi256_si128(lower), _mm256_extracti128_si256(lower, 1));

@@ -61,13 +61,9 @@ inline Ints shiftPairsDown(Ints x) {
   return _mm512_srli_epi16(x, kBits);
 }
 
-inline Ints orderKeys(Ints x) {
-  constexpr int kXorOfAnd = 0x78;  // truth table of a ^ (b & c)
-  return _mm512_ternarylogic_epi32(x, _mm512_srai_epi16(x, 15), _mm512_set1_epi16(0x7fff), kXorOfAnd);
-}
-inline Ints minKeys(Ints a, Ints b) { return _mm512_min_epi16(a, b); }
-inline Ints maxKeys(Ints a, Ints b) { return _mm512_max_epi16(a, b); }
-inline Ints upperKeys(Ints x) { return _mm512_srli_epi32(x, 16); }
+inline Ints minPairs(Ints a, Ints b) { return _mm512_min_epi16(a, b); }
+inline Ints maxPairs(Ints a, Ints b) { return _mm512_max_epi16(a, b); }
+inline Ints upperOfPairs(Ints x) { return _mm512_srli_epi32(x, 16); }
 inline void storeLower(uint8_t* to, Ints x) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi32_epi16(x));
 }

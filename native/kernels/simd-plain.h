@@ -74,13 +74,6 @@ inline bool any(Mask m) { return (m[0] | m[1] | m[2] | m[3]) != 0; }
 inline Floats select(Mask m, Floats a, Floats b) { return fromBits((bitsOf(a) & m) | (bitsOf(b) & ~m)); }
 inline Ints bitAnd(Ints a, Ints b) { return a & b; }
 
-// Keys: two 16-bit floats per lane as signed integers of the same order. `orderKeys` is its own inverse.
-typedef int16_t Shorts __attribute__((vector_size(16)));
-inline Ints orderKeys(Ints x) {
-  const Shorts shorts = reinterpret_cast<Shorts>(x);
-  return reinterpret_cast<Ints>(shorts ^ ((shorts >> 15) & reinterpret_cast<Shorts>(broadcastInt(0x7fff7fff))));
-}
-
 inline Ints selectInts(Mask m, Ints a, Ints b) { return (a & m) | (b & ~m); }
 #if defined(__SSE2__)
 inline Floats squareRoot(Floats x) { return _mm_sqrt_ps(x); }
@@ -99,6 +92,7 @@ inline Ints roundNear(Floats x) {
 }
 
 // Pairs: two 16-bit integers per lane. Sums, differences and products are those of the lower 16 bits.
+typedef int16_t Shorts __attribute__((vector_size(16)));
 inline Shorts shortsOf(Ints x) { return reinterpret_cast<Shorts>(x); }
 inline Ints fromShorts(Shorts x) { return reinterpret_cast<Ints>(x); }
 inline Ints broadcastPair(int16_t x) { return fromShorts(Shorts{x, x, x, x, x, x, x, x}); }
@@ -148,24 +142,24 @@ inline Ints sumProducts(Ints a, Ints b) { return (a << 16 >> 16) * (b << 16 >> 1
 #endif
 
 #if defined(__SSE2__)
-inline Ints minKeys(Ints a, Ints b) {
+inline Ints minPairs(Ints a, Ints b) {
   return reinterpret_cast<Ints>(_mm_min_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
 }
-inline Ints maxKeys(Ints a, Ints b) {
+inline Ints maxPairs(Ints a, Ints b) {
   return reinterpret_cast<Ints>(_mm_max_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
 }
 #else
-inline Ints minKeys(Ints a, Ints b) {
+inline Ints minPairs(Ints a, Ints b) {
   const Shorts x = reinterpret_cast<Shorts>(a), y = reinterpret_cast<Shorts>(b);
   return reinterpret_cast<Ints>(x < y ? x : y);
 }
-inline Ints maxKeys(Ints a, Ints b) {
+inline Ints maxPairs(Ints a, Ints b) {
   const Shorts x = reinterpret_cast<Shorts>(a), y = reinterpret_cast<Shorts>(b);
   return reinterpret_cast<Ints>(x > y ? x : y);
 }
 #endif
 // The upper 16 bits of each lane, moved down.
-inline Ints upperKeys(Ints x) { return x >> 16; }
+inline Ints upperOfPairs(Ints x) { return x >> 16; }
 // Stores the lower 16 bits of each lane.
 inline void storeLower(uint8_t* to, Ints x) {
 #if defined(__SSE2__)
