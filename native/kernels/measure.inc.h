@@ -34,7 +34,7 @@ inline void setCoders(const QuantizeOutput& out, int64_t channel, int64_t channe
                       int64_t blockStep, Lot* lot) {
   constexpr int64_t kBytes = kElementBytes<kType>;
   alignas(64) uint8_t scales[kLanes * kBytes] = {};
-  for (int i = 0; i < lot->count; i++) {
+  for (int i = 0; i < lot->count && i < kLanes; i++) {  // twice limited, for GCC's warnings
     const int64_t c = channel + i * channelStep, b = block + i * blockStep;
     __builtin_memcpy(scales + i * kBytes, out.scales + c * out.scalesStride + b * kBytes, kBytes);
     lot->zeroPoints[i] = zeroPointAt<kBits>(out, c, b);

@@ -141,6 +141,13 @@ inline Ints encode(Floats x, const BlockCoder& coder, Floats top) {
   return truncate(kType == FloatType::kFloat16 ? sum : min(top, sum));
 }
 
+// Whether loadTwo must be exact to get the codes of blocks right. It need not where scales are 2^-13 or more (or all codes
+// are the zero point): less than 2^-14 is less than half a scale then, and gets the zero point for a code whatever it is.
+template <FloatType kType>
+inline bool needsExact(const BlockCoder& coder) {
+  return kLoadsExactly<kType> || any(greater(absolute(coder.reciprocal), broadcast(0x1p13f)));
+}
+
 // packWord for 2 bits: eight pairs a lane. Even codes come to lie four bits apart in the lower half, odd ones in the
 // upper half.
 inline Ints packCrumbs(const Ints* pairs) {

@@ -16,6 +16,7 @@ struct Group {
   const uint8_t* src;
   uint8_t* codes;
   int64_t count;
+  bool exact;  // see needsExact
   alignas(64) float reciprocals[kLanes];
   alignas(64) float offsets[kLanes];
 };
@@ -183,6 +184,7 @@ inline void prepare(const QuantizeParams& params, int64_t elements, int64_t firs
   const BlockCoder coder = makeCoder<kType, kBits>(params, elements, low, high, scales, firstElements, stage);
   storeFloats(group->reciprocals, coder.reciprocal);
   storeFloats(group->offsets, coder.offset);
+  group->exact = needsExact<kType>(coder);
   __builtin_memcpy(out.scales + first * kElementBytes<kType>, scales, group->count * kElementBytes<kType>);
   if (params.symmetric) return;
   alignas(64) int32_t zeroPoints[kLanes];
@@ -191,15 +193,17 @@ inline void prepare(const QuantizeParams& params, int64_t elements, int64_t firs
 }
 
 // Codes of kPack vectors at `src`, which begin with element `first` of the group.
-template <FloatType kType, int kBits, int kVectors>
+template <FloatType kType, int kBits, int kVectors, bool kExact>
 inline void encodePack(const Group& group, const uint8_t* src, int64_t first, int64_t blockSize, uint8_t* to) {
   const Floats top = broadcast(static_cast<float>((1 << kBits) - 1));
   const int64_t firstBlock = kVectors < kPack ? first / (kVectors * kLanes) : first / blockSize;
+  Floats elements[kPack];
+  for (int i = 0; i < kPack; i += 2) loadTwo<kType, kExact>(src + i * kLanes * kElementBytes<kType>, elements + i);
   Ints codes[kPack];
   for (int i = 0; i < kPack; i++) {
     const int64_t block = firstBlock + i / kVectors;
     const BlockCoder coder = {broadcast(group.reciprocals[block]), broadcast(group.offsets[block])};
-    codes[i] = encode<kType>(load<kType>(src + i * kLanes * kElementBytes<kType>), coder, top);
+    codes[i] = encode<kType>(elements[i], coder, top);
   }
   if constexpr (kBits == 4) {
     packNibbles(codes, to);
@@ -218,23 +222,32 @@ inline void encodePack(const Group& group, const uint8_t* src, int64_t first, in
   }
 }
 
-// Writes the codes of a prepared group.
-template <FloatType kType, int kBits, int kVectors>
+template <FloatType kType, int kBits, int kVectors, bool kExact>
 inline void encodeGroup(const Group& group, int64_t blockSize) {
   constexpr int64_t kBytes = kElementBytes<kType>;
   constexpr int64_t kPackElements = kPack * kLanes;
   const int64_t elements = group.count * blockSize;
   int64_t element = 0;
   for (; element + kPackElements <= elements; element += kPackElements) {
-    encodePack<kType, kBits, kVectors>(group, group.src + element * kBytes, element, blockSize,
-                                       group.codes + element * kBits / 8);
+    encodePack<kType, kBits, kVectors, kExact>(group, group.src + element * kBytes, element, blockSize,
+                                               group.codes + element * kBits / 8);
   }
   if (element < elements) {  // an incomplete pack: blocks smaller than it
     alignas(64) uint8_t padded[kPackElements * kBytes] = {};
     alignas(64) uint8_t packed[kPackElements * kBits / 8];
     __builtin_memcpy(padded, group.src + element * kBytes, (elements - element) * kBytes);
-    encodePack<kType, kBits, kVectors>(group, padded, element, blockSize, packed);
+    encodePack<kType, kBits, kVectors, kExact>(group, padded, element, blockSize, packed);
     __builtin_memcpy(group.codes + element * kBits / 8, packed, (elements - element) * kBits / 8);
+  }
+}
+
+// Writes the codes of a prepared group.
+template <FloatType kType, int kBits, int kVectors>
+inline void encodeGroup(const Group& group, int64_t blockSize) {
+  if (kLoadsExactly<kType> || group.exact) {
+    encodeGroup<kType, kBits, kVectors, true>(group, blockSize);
+  } else {
+    encodeGroup<kType, kBits, kVectors, false>(group, blockSize);
   }
 }
 
@@ -248,7 +261,7 @@ void quantizeTail(const QuantizeParams& params, const uint8_t* src, int64_t elem
   alignas(64) uint8_t paddedCodes[kMaxBlockSize * kBits / 8];
   __builtin_memcpy(padded, src, elements * kBytes);
   for (int64_t i = elements; i < params.blockSize; i++) __builtin_memcpy(padded + i * kBytes, src, kBytes);
-  Group group = {padded, paddedCodes, 1, {}, {}};
+  Group group = {padded, paddedCodes, 1, true, {}, {}};
   prepare<kType, kBits, kVectors>(params, elements, block, out, watch, &group);
   encodeGroup<kType, kBits, kVectors>(group, params.blockSize);
   const int64_t wholeBytes = elements * kBits / 8;

@@ -92,6 +92,14 @@ inline Floats load(const uint8_t* from) {
   }
 }
 
+template <FloatType kType>
+constexpr bool kLoadsExactly = true;
+template <FloatType kType, bool kExact>
+inline void loadTwo(const uint8_t* from, Floats* to) {
+  to[0] = load<kType>(from);
+  to[1] = load<kType>(from + (kType == FloatType::kFloat32 ? 4 : 2) * kLanes);
+}
+
 inline Floats roundToHalf(Floats x) { return _mm256_cvtph_ps(_mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT)); }
 template <FloatType kType>
 inline Floats storeScales(uint8_t* to, Floats x) {
