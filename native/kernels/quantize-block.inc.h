@@ -131,36 +131,21 @@ inline BlockCoder makeCoder(const QuantizeParams& params, int64_t elements, Floa
 // finite x, however the scale was rounded. Only the reciprocal of a subnormal fp32 or bf16 scale may be infinite, and
 // give infinity (limited here; the conversion would make it 0) or, for x = 0, NaN (which becomes code 0).
 //
-// The code is that of two additions, position = x * reciprocal + zeroPoint and position + kBelowHalf, each rounded. With
-// zero point 0 the first one changes nothing. Otherwise `offset` is zeroPoint + 1/2, and the one sum rounds to n + 1 or
-// more just where position rounds to n + 1/2 or more, since floats just below both are equally far apart. For n = 0 they
-// are not, but then the product is below -1/2 and too coarse for a sum that is nearer to 1/2 than floats below 1 are.
+// The code is that of two additions, each rounded: position = x * reciprocal + zeroPoint, then position + kBelowHalf.
+// With zero point 0 the first changes nothing. Otherwise `offset` is zeroPoint + 1/2, and the one sum rounds to n + 1 or
+// more just where position rounds to n + 1/2 or more: floats just below both are equally far apart. For n = 0 they are
+// not; but then the product is below -1/2, and too coarse for a position that is nearer to 1/2 than floats below 1 are.
 template <FloatType kType>
 inline Ints encode(Floats x, const BlockCoder& coder, Floats top) {
   const Floats sum = add(multiply(x, coder.reciprocal), coder.offset);
   return truncate(kType == FloatType::kFloat16 ? sum : min(top, sum));
 }
 
-// Whether loadTwo must be exact to get the codes of blocks right. It need not where scales are 2^-13 or more (or all codes
-// are the zero point): less than 2^-14 is less than half a scale then, and gets the zero point for a code whatever it is.
+// Whether loadTwo must be exact for these blocks. It need not where scales are 2^-13 or more: what is below 2^-14 is
+// less than half a scale then, and has the zero point for a code whatever it is. (As has all of a block of scale 0.)
 template <FloatType kType>
 inline bool needsExact(const BlockCoder& coder) {
   return kLoadsExactly<kType> || any(greater(absolute(coder.reciprocal), broadcast(0x1p13f)));
-}
-
-// packWord for 2 bits: eight pairs a lane. Even codes come to lie four bits apart in the lower half, odd ones in the
-// upper half.
-inline Ints packCrumbs(const Ints* pairs) {
-  const Ints zero = broadcastInt(0), top = broadcastPair(3);
-  Ints halves[2];
-  for (int half = 0; half < 2; half++) {
-    Ints sum = zero;
-    for (int i = 3; i >= 0; i--) {
-      sum = addInts(shiftLeft<4>(sum), minPairs(maxPairs(pairs[half * 4 + i], zero), top));
-    }
-    halves[half] = addInts(bitAnd(sum, broadcastInt(0xffff)), shiftLeft<2>(upperOfPairs(sum)));
-  }
-  return addInts(halves[0], shiftLeft<16>(halves[1]));
 }
 
 }  // namespace

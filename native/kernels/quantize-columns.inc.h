@@ -14,6 +14,9 @@ constexpr int64_t kLineBytes = 64;
 constexpr int64_t kStoredRows = 128;
 constexpr int64_t kMaxStoredBlocks = kStoredRows / 16;
 
+template <FloatType kType>
+constexpr int64_t kLineVectors = kLineBytes / kElementBytes<kType> / kLanes;
+
 // What kLanes channels have collected of up to kStoredRows rows (or one block of more).
 template <int kBits>
 struct Collected {
@@ -78,11 +81,11 @@ inline void clearPastEnd(Ints* words, int64_t rows, int64_t blockSize) {
   }
 }
 
-// Quantizes block `block` of what `to` collects, from the kLanes columns that begin `offset` bytes into the lines.
+// Finds what encodes block `block` of what `to` collects, the kLanes columns that begin `offset` bytes into the lines.
 template <FloatType kType, int kBits>
-inline void quantizeStaged(const QuantizeParams& params, const Staged& staged, int64_t offset, int64_t block,
-                           int64_t rows, Collected<kBits>* to) {
-  const uint8_t* lines = staged.lines + offset;
+inline BlockCoder prepareStaged(const QuantizeParams& params, const Staged& staged, int64_t offset, int64_t block,
+                                int64_t rows, Collected<kBits>* to) {
+  const uint8_t* const lines = staged.lines + offset;
   const auto stageUnits = [&](Floats inverse, Ints* units) {
     for (const uint8_t* line = lines; line < lines + params.blockSize * kLineBytes; line += 2 * kLineBytes) {
       *units++ = unitPair(load<kType>(line), load<kType>(line + kLineBytes), inverse);
@@ -92,30 +95,79 @@ inline void quantizeStaged(const QuantizeParams& params, const Staged& staged, i
                                                    load<kType>(staged.high + offset), to->scales[block],
                                                    [&] { return load<kType>(lines); }, stageUnits);
   storeInts(to->zeroPoints[block], truncate(coder.offset));
-  const Floats top = broadcast(static_cast<float>((1 << kBits) - 1));
-  // Every second code is wanted 16 bits up. For fp16 all its terms are scaled beforehand: they are far from overflow
-  // and underflow, so that scaling them changes no rounding.
-  constexpr bool kScaled = kType == FloatType::kFloat16;
-  const Floats up = broadcast(0x1p16f);
-  const BlockCoder upper = {multiply(coder.reciprocal, up), multiply(coder.offset, up)};
-  constexpr int64_t kPerWord = 32 / kBits;
-  Ints* words = to->words + block * params.blockSize / kPerWord;
-  for (int64_t word = 0; word < params.blockSize / kPerWord; word++, lines += kPerWord * kLineBytes) {
-    Ints pairs[kPerWord / 2];
-    for (int i = 0; i < kPerWord / 2; i++) {
-      const Floats x = load<kType>(lines + i * 2 * kLineBytes);
-      const Floats y = load<kType>(lines + (i * 2 + 1) * kLineBytes);
-      const Ints even = encode<kType>(x, coder, top);
-      const Ints odd = kScaled ? encode<kType>(y, upper, top) : shiftUp(encode<kType>(y, coder, top));
-      pairs[i] = joinPairs(even, odd);
-    }
-    if constexpr (kBits == 2) {
-      words[word] = packCrumbs(pairs);
-    } else {
-      words[word] = packWord<kBits>(pairs);
+  return coder;
+}
+
+// Packs the codes of 32 / kBits rows into one 32-bit word per lane, the first row lowest, for two vectors of lanes at a
+// time: `row` gives narrowInts of both vectors' codes of a row.
+template <int kBits, typename Row>
+inline void packWords(Row row, Ints* first, Ints* second) {
+  constexpr int kPerByte = 8 / kBits;
+  const Ints top = broadcastPair(((1 << kBits) - 1) * 0x101);
+  Ints bytes[2];  // bytes 0 and 2 of the words, and bytes 1 and 3
+  for (int byte = 0; byte < 2; byte++) {
+    for (int i = kPerByte - 1; i >= 0; i--) {
+      const Ints codes = narrowPairs(row(byte * kPerByte + i), row((byte + 2) * kPerByte + i));
+      const Ints limited = kBits == 8 ? codes : minBytes(codes, top);
+      bytes[byte] = i == kPerByte - 1 ? limited : addInts(shiftLeft<kBits>(bytes[byte]), limited);
     }
   }
-  if (rows < params.blockSize) clearPastEnd<kBits>(words, rows, params.blockSize);
+  const Ints lower = zipLowerBytes(bytes[0], bytes[1]), upper = zipUpperBytes(bytes[0], bytes[1]);
+  *first = zipLowerPairs(lower, upper);
+  *second = zipUpperPairs(lower, upper);
+}
+
+// Writes the codes of a block of two neighbouring vectors of columns, the first of which begins at `lines`.
+template <FloatType kType, int kBits, bool kExact>
+inline void encodeStaged(const uint8_t* lines, const BlockCoder* coders, int64_t wordCount, Ints* first, Ints* second) {
+  const Floats top = broadcast(static_cast<float>((1 << kBits) - 1));
+  for (int64_t word = 0; word < wordCount; word++, lines += 32 / kBits * kLineBytes) {
+    const auto row = [&](int64_t i) {
+      Floats x[2];
+      loadTwo<kType, kExact>(lines + i * kLineBytes, x);
+      return narrowInts(encode<kType>(x[0], coders[0], top), encode<kType>(x[1], coders[1], top));
+    };
+    packWords<kBits>(row, first + word, second + word);
+  }
+}
+
+// The same for the only vector of a line: two words of it at a time.
+template <FloatType kType, int kBits>
+inline void encodeStaged(const uint8_t* lines, const BlockCoder& coder, int64_t wordCount, Ints* words) {
+  constexpr int64_t kWordBytes = 32 / kBits * kLineBytes;
+  const Floats top = broadcast(static_cast<float>((1 << kBits) - 1));
+  for (int64_t word = 0; word < wordCount; word += 2) {
+    const int64_t next = word + 1 < wordCount ? word + 1 : word;
+    const auto row = [&](int64_t i) {
+      return narrowInts(encode<kType>(load<kType>(lines + word * kWordBytes + i * kLineBytes), coder, top),
+                        encode<kType>(load<kType>(lines + next * kWordBytes + i * kLineBytes), coder, top));
+    };
+    packWords<kBits>(row, words + word, words + next);
+  }
+}
+
+// Quantizes block `block` of what the vectors of columns at `to` collect: two of them, or the only one of a line.
+template <FloatType kType, int kBits>
+inline void quantizeStaged(const QuantizeParams& params, const Staged& staged, int64_t offset, int64_t block,
+                           int64_t rows, Collected<kBits>* to) {
+  constexpr int kVectors = kLineVectors<kType> == 1 ? 1 : 2;
+  const int64_t wordCount = params.blockSize * kBits / 32;
+  const uint8_t* const lines = staged.lines + offset;
+  Ints* words[kVectors];
+  BlockCoder coders[kVectors];
+  for (int i = 0; i < kVectors; i++) {
+    coders[i] = prepareStaged<kType>(params, staged, offset + i * kLanes * kElementBytes<kType>, block, rows, to + i);
+    words[i] = to[i].words + block * wordCount;
+  }
+  if constexpr (kVectors == 1) {
+    encodeStaged<kType, kBits>(lines, coders[0], wordCount, words[0]);
+  } else if (kLoadsExactly<kType> || needsExact<kType>(coders[0]) || needsExact<kType>(coders[1])) {
+    encodeStaged<kType, kBits, true>(lines, coders, wordCount, words[0], words[1]);
+  } else {
+    encodeStaged<kType, kBits, false>(lines, coders, wordCount, words[0], words[1]);
+  }
+  if (rows == params.blockSize) return;
+  for (Ints* const each : words) clearPastEnd<kBits>(each, rows, params.blockSize);
 }
 
 // Writes the scales and zero points of storeCollected. kBlocks is the number of blocks when it is known beforehand,
@@ -206,12 +258,11 @@ ElementIndex quantizeColumnsOf(const QuantizeParams& params, const uint8_t* src,
                                int64_t columns, const QuantizeOutput& out) {
   constexpr int64_t kBytes = kElementBytes<kType>;
   constexpr int64_t kLineColumns = kLineBytes / kBytes;
-  constexpr int64_t kVectors = kLineColumns / kLanes;
   const int64_t blockSize = params.blockSize;
   const int64_t storedBlocks = blockSize < kStoredRows ? kStoredRows / blockSize : 1;
   const int64_t blocks = (rows + blockSize - 1) / blockSize;
   Staged staged;
-  Collected<kBits> collected[kVectors] = {};
+  Collected<kBits> collected[kLineVectors<kType>] = {};
   Watch<kType> watch = {broadcastInt(0)};
   for (int64_t column = 0; column < columns; column += kLineColumns) {
     const int64_t used = columns - column < kLineColumns ? columns - column : kLineColumns;
@@ -221,7 +272,7 @@ ElementIndex quantizeColumnsOf(const QuantizeParams& params, const uint8_t* src,
         const int64_t row = (first + block) * blockSize;
         const int64_t present = rows - row < blockSize ? rows - row : blockSize;
         stage<kType>(src + row * rowStride + column * kBytes, rowStride, present, blockSize, used, &watch, &staged);
-        for (int64_t vector = 0; vector * kLanes < used; vector++) {
+        for (int64_t vector = 0; vector * kLanes < used; vector += 2) {
           quantizeStaged<kType, kBits>(params, staged, vector * kLanes * kBytes, block, present, &collected[vector]);
         }
       }

@@ -188,23 +188,16 @@ inline void packNibbles(const Ints* codes, uint8_t* to) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi16_epi8(joinNibbles(narrow(codes))));
 }
 
+inline Ints narrowInts(Ints a, Ints b) { return _mm512_packs_epi32(a, b); }
+inline Ints narrowPairs(Ints a, Ints b) { return _mm512_packus_epi16(a, b); }
+inline Ints minBytes(Ints a, Ints b) { return _mm512_min_epu8(a, b); }
+inline Ints zipLowerBytes(Ints a, Ints b) { return _mm512_unpacklo_epi8(a, b); }
+inline Ints zipUpperBytes(Ints a, Ints b) { return _mm512_unpackhi_epi8(a, b); }
+inline Ints zipLowerPairs(Ints a, Ints b) { return _mm512_unpacklo_epi16(a, b); }
+inline Ints zipUpperPairs(Ints a, Ints b) { return _mm512_unpackhi_epi16(a, b); }
+
 inline Ints joinPairs(Ints even, Ints odd) { return _mm512_mask_blend_epi16(0xaaaaaaaa, even, odd); }
 inline Ints shiftUp(Ints x) { return _mm512_slli_epi32(x, 16); }
-
-template <int kBits>
-inline Ints packWord(const Ints* pairs) {
-  const __m512i first = _mm512_packus_epi16(pairs[0], pairs[1]);
-  if constexpr (kBits == 8) {
-    const __m128i order = _mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15);
-    return _mm512_shuffle_epi8(first, _mm512_broadcast_i32x4(order));
-  } else {
-    // Four bytes of lanes 0..3 for each of four pairs of codes, transposed within 128 bits.
-    const __m512i later = _mm512_packus_epi16(pairs[2], pairs[3]);
-    const __m128i order = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    return _mm512_shuffle_epi8(_mm512_packus_epi16(joinNibbles(first), joinNibbles(later)),
-                               _mm512_broadcast_i32x4(order));
-  }
-}
 
 inline void storeTransposed(const Ints* words, uint8_t* to, int64_t stride, int lanes) {
   __m512i pairs[16], quads[16];

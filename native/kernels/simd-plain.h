@@ -93,6 +93,7 @@ inline Ints roundNear(Floats x) {
 
 // Pairs: two 16-bit integers per lane. Sums, differences and products are those of the lower 16 bits.
 typedef int16_t Shorts __attribute__((vector_size(16)));
+typedef uint8_t Bytes __attribute__((vector_size(16)));
 inline Shorts shortsOf(Ints x) { return reinterpret_cast<Shorts>(x); }
 inline Ints fromShorts(Shorts x) { return reinterpret_cast<Ints>(x); }
 inline Ints broadcastPair(int16_t x) { return fromShorts(Shorts{x, x, x, x, x, x, x, x}); }
@@ -323,100 +324,113 @@ struct Decoder {
   }
 };
 
+// Integers of half the width, those of a before those of b, limited to what it holds: signed 32 bits to signed 16, and
+// signed 16 to unsigned 8. Wider registers do this, and the zips below, in each 128 bits by themselves.
 #if defined(__SSE2__)
-inline __m128i narrow(const Ints* codes) {
-  const __m128i low = _mm_packs_epi32(reinterpret_cast<__m128i>(codes[0]), reinterpret_cast<__m128i>(codes[1]));
-  const __m128i high = _mm_packs_epi32(reinterpret_cast<__m128i>(codes[2]), reinterpret_cast<__m128i>(codes[3]));
-  return _mm_packus_epi16(low, high);
+inline Ints narrowInts(Ints a, Ints b) {
+  return reinterpret_cast<Ints>(_mm_packs_epi32(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
 }
-// Bytes (a, b) of each 16-bit lane as a | b << 4, after both are limited to 15.
-inline __m128i joinNibbles(__m128i bytes) {
-  const __m128i limited = _mm_min_epu8(bytes, _mm_set1_epi8(15));
-  return _mm_and_si128(_mm_or_si128(limited, _mm_srli_epi16(limited, 4)), _mm_set1_epi16(0xff));
+inline Ints narrowPairs(Ints a, Ints b) {
+  return reinterpret_cast<Ints>(_mm_packus_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
 }
 #elif defined(__aarch64__)
-// The lower 16 bits of each lane of two registers as bytes, limited to [0, 255].
-inline uint8x16_t narrowPairs(Ints a, Ints b) {
-  return vcombine_u8(vqmovun_s16(reinterpret_cast<int16x8_t>(a)), vqmovun_s16(reinterpret_cast<int16x8_t>(b)));
+inline Ints narrowInts(Ints a, Ints b) {
+  return reinterpret_cast<Ints>(vcombine_s16(vqmovn_s32(a), vqmovn_s32(b)));
 }
-inline uint8x16_t narrow(const Ints* codes) {
-  const int16x8_t low = vcombine_s16(vqmovn_s32(codes[0]), vqmovn_s32(codes[1]));
-  const int16x8_t high = vcombine_s16(vqmovn_s32(codes[2]), vqmovn_s32(codes[3]));
-  return vcombine_u8(vqmovun_s16(low), vqmovun_s16(high));
+inline Ints narrowPairs(Ints a, Ints b) {
+  return reinterpret_cast<Ints>(
+      vcombine_u8(vqmovun_s16(reinterpret_cast<int16x8_t>(a)), vqmovun_s16(reinterpret_cast<int16x8_t>(b))));
 }
-// Bytes (a, b) of each 16-bit lane as a | b << 4 in one byte, after both are limited to 15.
-inline uint8x8_t joinNibbles(uint8x16_t bytes) {
-  const uint16x8_t limited = vreinterpretq_u16_u8(vminq_u8(bytes, vdupq_n_u8(15)));
-  return vmovn_u16(vorrq_u16(limited, vshrq_n_u16(limited, 4)));
-}
-// The first and the second half of a register, interleaved by bytes.
-inline uint8x16_t zipHalves(uint8x16_t x) { return vzip1q_u8(x, vextq_u8(x, x, 8)); }
 #else
-inline uint32_t limit(int32_t code, int32_t top) { return code < 0 ? 0u : static_cast<uint32_t>(code < top ? code : top); }
+inline Ints narrowInts(Ints a, Ints b) {
+  Shorts x;
+  for (int i = 0; i < 8; i++) {
+    const int32_t from = i < 4 ? a[i] : b[i - 4];
+    x[i] = static_cast<int16_t>(from < INT16_MIN ? INT16_MIN : from > INT16_MAX ? INT16_MAX : from);
+  }
+  return fromShorts(x);
+}
+inline Ints narrowPairs(Ints a, Ints b) {
+  Bytes x;
+  for (int i = 0; i < 16; i++) {
+    const int16_t from = i < 8 ? shortsOf(a)[i] : shortsOf(b)[i - 8];
+    x[i] = static_cast<uint8_t>(from < 0 ? 0 : from > 255 ? 255 : from);
+  }
+  return reinterpret_cast<Ints>(x);
+}
+#endif
+inline Ints narrow(const Ints* codes) {
+  return narrowPairs(narrowInts(codes[0], codes[1]), narrowInts(codes[2], codes[3]));
+}
+
+// Of unsigned bytes.
+#if defined(__SSE2__)
+inline Ints minBytes(Ints a, Ints b) {
+  return reinterpret_cast<Ints>(_mm_min_epu8(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
+}
+#else
+inline Ints minBytes(Ints a, Ints b) {
+  const Bytes x = reinterpret_cast<Bytes>(a), y = reinterpret_cast<Bytes>(b);
+  return reinterpret_cast<Ints>(x < y ? x : y);
+}
+#endif
+
+// The lower or upper 64 bits of a and b interleaved, in bytes or in 16 bits.
+#if defined(__SSE2__)
+inline Ints zipLowerBytes(Ints a, Ints b) {
+  return reinterpret_cast<Ints>(_mm_unpacklo_epi8(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
+}
+inline Ints zipUpperBytes(Ints a, Ints b) {
+  return reinterpret_cast<Ints>(_mm_unpackhi_epi8(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
+}
+inline Ints zipLowerPairs(Ints a, Ints b) {
+  return reinterpret_cast<Ints>(_mm_unpacklo_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
+}
+inline Ints zipUpperPairs(Ints a, Ints b) {
+  return reinterpret_cast<Ints>(_mm_unpackhi_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
+}
+#elif defined(__aarch64__)
+inline Ints zipLowerBytes(Ints a, Ints b) {
+  return reinterpret_cast<Ints>(vzip1q_u8(reinterpret_cast<uint8x16_t>(a), reinterpret_cast<uint8x16_t>(b)));
+}
+inline Ints zipUpperBytes(Ints a, Ints b) {
+  return reinterpret_cast<Ints>(vzip2q_u8(reinterpret_cast<uint8x16_t>(a), reinterpret_cast<uint8x16_t>(b)));
+}
+inline Ints zipLowerPairs(Ints a, Ints b) {
+  return reinterpret_cast<Ints>(vzip1q_s16(reinterpret_cast<int16x8_t>(a), reinterpret_cast<int16x8_t>(b)));
+}
+inline Ints zipUpperPairs(Ints a, Ints b) {
+  return reinterpret_cast<Ints>(vzip2q_s16(reinterpret_cast<int16x8_t>(a), reinterpret_cast<int16x8_t>(b)));
+}
+#else
+template <typename Elements>
+inline Ints zip(Ints a, Ints b, int first) {
+  const Elements x = reinterpret_cast<Elements>(a), y = reinterpret_cast<Elements>(b);
+  Elements zipped;
+  for (size_t i = 0; i < sizeof x / sizeof x[0]; i++) zipped[i] = (i % 2 == 0 ? x : y)[first + i / 2];
+  return reinterpret_cast<Ints>(zipped);
+}
+inline Ints zipLowerBytes(Ints a, Ints b) { return zip<Bytes>(a, b, 0); }
+inline Ints zipUpperBytes(Ints a, Ints b) { return zip<Bytes>(a, b, 8); }
+inline Ints zipLowerPairs(Ints a, Ints b) { return zip<Shorts>(a, b, 0); }
+inline Ints zipUpperPairs(Ints a, Ints b) { return zip<Shorts>(a, b, 4); }
 #endif
 
 // Packs 4 * kLanes codes to one byte each, in order. Codes, here and below, may lie up to 2^10 beyond [0, 2^bits - 1]
 // and are limited to it; INT32_MIN counts as 0.
-inline void packBytes(const Ints* codes, uint8_t* to) {
-#if defined(__SSE2__)
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), narrow(codes));
-#elif defined(__aarch64__)
-  vst1q_u8(to, narrow(codes));
-#else
-  for (int i = 0; i < 16; i++) to[i] = static_cast<uint8_t>(limit(codes[i / 4][i % 4], 255));
-#endif
-}
+inline void packBytes(const Ints* codes, uint8_t* to) { storeInts(to, narrow(codes)); }
 
 // Packs 4 * kLanes codes to two a byte, low nibble first.
 inline void packNibbles(const Ints* codes, uint8_t* to) {
-#if defined(__SSE2__)
-  const __m128i joined = joinNibbles(narrow(codes));
-  _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packus_epi16(joined, joined));
-#elif defined(__aarch64__)
-  vst1_u8(to, joinNibbles(narrow(codes)));
-#else
-  for (int i = 0; i < 8; i++) {
-    const Ints pair = codes[i / 2];
-    to[i] = static_cast<uint8_t>(limit(pair[i % 2 * 2], 15) | limit(pair[i % 2 * 2 + 1], 15) << 4);
-  }
-#endif
+  const Ints limited = minBytes(narrow(codes), broadcastPair(0x0f0f));
+  const Ints joined = bitAnd(limited | shiftPairsDown<4>(limited), broadcastPair(0xff));
+  const Ints packed = narrowPairs(joined, joined);
+  __builtin_memcpy(to, &packed, sizeof packed / 2);
 }
 
 // Two codes per lane: `even` in the lower 16 bits, the integer part of odd / 2^16 in the upper ones.
 inline Ints joinPairs(Ints even, Ints odd) { return (even & broadcastInt(0xffff)) | (odd & broadcastInt(-0x10000)); }
 inline Ints shiftUp(Ints x) { return x << 16; }
-
-// Packs the codes of 2 pairs (8 bits) or 4 pairs (4 bits) per lane into one 32-bit word, the first one lowest.
-template <int kBits>
-inline Ints packWord(const Ints* pairs) {
-#if defined(__SSE2__)
-  __m128i packed = _mm_packus_epi16(reinterpret_cast<__m128i>(pairs[0]), reinterpret_cast<__m128i>(pairs[1]));
-  if constexpr (kBits == 8) return reinterpret_cast<Ints>(_mm_unpacklo_epi16(packed, _mm_srli_si128(packed, 8)));
-  const __m128i later = _mm_packus_epi16(reinterpret_cast<__m128i>(pairs[2]), reinterpret_cast<__m128i>(pairs[3]));
-  // Four bytes of lanes 0..3 for each of four pairs of codes: a 4 x 4 transposition in two interleavings.
-  packed = _mm_packus_epi16(joinNibbles(packed), joinNibbles(later));
-  packed = _mm_unpacklo_epi8(packed, _mm_srli_si128(packed, 8));
-  return reinterpret_cast<Ints>(_mm_unpacklo_epi8(packed, _mm_srli_si128(packed, 8)));
-#elif defined(__aarch64__)
-  const uint8x16_t first = narrowPairs(pairs[0], pairs[1]);
-  if constexpr (kBits == 8) {
-    const uint16x8_t halves = vreinterpretq_u16_u8(first);
-    return reinterpret_cast<Ints>(vzip1q_u16(halves, vextq_u16(halves, halves, 4)));
-  }
-  const uint8x16_t later = narrowPairs(pairs[2], pairs[3]);
-  // Four bytes of lanes 0..3 for each of four pairs of codes: a 4 x 4 transposition in two interleavings.
-  return reinterpret_cast<Ints>(zipHalves(zipHalves(vcombine_u8(joinNibbles(first), joinNibbles(later)))));
-#else
-  Ints word = {};
-  for (int i = 0; i < 32 / kBits; i++) {
-    const Ints codes = i % 2 == 0 ? pairs[i / 2] << 16 >> 16 : pairs[i / 2] >> 16;
-    for (int lane = 0; lane < kLanes; lane++) {
-      word[lane] |= static_cast<int32_t>(limit(codes[lane], (1 << kBits) - 1) << (i * kBits));
-    }
-  }
-  return word;
-#endif
-}
 
 // Stores column `lane` of the kLanes x kLanes matrix `words` at to + lane * stride, for each of the first `lanes`.
 inline void storeTransposed(const Ints* words, uint8_t* to, int64_t stride, int lanes) {
