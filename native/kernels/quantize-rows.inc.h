@@ -192,19 +192,14 @@ inline void prepare(const QuantizeParams& params, int64_t elements, int64_t firs
   storeZeroPoints(kBits, out.zeroPoints, first, group->count, zeroPoints);
 }
 
-// Codes of kPack vectors at `src`, which begin with element `first` of the group.
+// Codes of kPack vectors of elements, each block of which has its coder.
 template <FloatType kType, int kBits, int kVectors, bool kExact>
-inline void encodePack(const Group& group, const uint8_t* src, int64_t first, int64_t blockSize, uint8_t* to) {
+inline void encodePack(const uint8_t* src, const BlockCoder* coders, uint8_t* to) {
   const Floats top = broadcast(static_cast<float>((1 << kBits) - 1));
-  const int64_t firstBlock = kVectors < kPack ? first / (kVectors * kLanes) : first / blockSize;
   Floats elements[kPack];
   for (int i = 0; i < kPack; i += 2) loadTwo<kType, kExact>(src + i * kLanes * kElementBytes<kType>, elements + i);
   Ints codes[kPack];
-  for (int i = 0; i < kPack; i++) {
-    const int64_t block = firstBlock + i / kVectors;
-    const BlockCoder coder = {broadcast(group.reciprocals[block]), broadcast(group.offsets[block])};
-    codes[i] = encode<kType>(elements[i], coder, top);
-  }
+  for (int i = 0; i < kPack; i++) codes[i] = encode<kType>(elements[i], coders[i / kVectors], top);
   if constexpr (kBits == 4) {
     packNibbles(codes, to);
   } else if constexpr (kBits == 8) {
@@ -226,18 +221,27 @@ template <FloatType kType, int kBits, int kVectors, bool kExact>
 inline void encodeGroup(const Group& group, int64_t blockSize) {
   constexpr int64_t kBytes = kElementBytes<kType>;
   constexpr int64_t kPackElements = kPack * kLanes;
-  const int64_t elements = group.count * blockSize;
-  int64_t element = 0;
-  for (; element + kPackElements <= elements; element += kPackElements) {
-    encodePack<kType, kBits, kVectors, kExact>(group, group.src + element * kBytes, element, blockSize,
-                                               group.codes + element * kBits / 8);
-  }
-  if (element < elements) {  // an incomplete pack: blocks smaller than it
-    alignas(64) uint8_t padded[kPackElements * kBytes] = {};
-    alignas(64) uint8_t packed[kPackElements * kBits / 8];
-    __builtin_memcpy(padded, group.src + element * kBytes, (elements - element) * kBytes);
-    encodePack<kType, kBits, kVectors, kExact>(group, padded, element, blockSize, packed);
-    __builtin_memcpy(group.codes + element * kBits / 8, packed, (elements - element) * kBits / 8);
+  constexpr int kCoders = kPack / kVectors;  // 1 where a block may be several packs
+  const uint8_t* src = group.src;
+  uint8_t* to = group.codes;
+  for (int64_t block = 0; block < group.count; block += kCoders) {
+    BlockCoder coders[kCoders];
+    for (int i = 0; i < kCoders; i++) {
+      coders[i] = {broadcast(group.reciprocals[block + i]), broadcast(group.offsets[block + i])};
+    }
+    int64_t elements = (group.count - block < kCoders ? group.count - block : kCoders) * blockSize;
+    for (; elements >= kPackElements; elements -= kPackElements) {
+      encodePack<kType, kBits, kVectors, kExact>(src, coders, to);
+      src += kPackElements * kBytes;
+      to += kPackElements * kBits / 8;
+    }
+    if (kCoders > 1 && elements > 0) {  // the last of fewer blocks than a pack has
+      alignas(64) uint8_t padded[kPackElements * kBytes] = {};
+      alignas(64) uint8_t packed[kPackElements * kBits / 8];
+      __builtin_memcpy(padded, src, elements * kBytes);
+      encodePack<kType, kBits, kVectors, kExact>(padded, coders, packed);
+      __builtin_memcpy(to, packed, elements * kBits / 8);
+    }
   }
 }
 
