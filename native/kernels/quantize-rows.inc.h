@@ -205,15 +205,7 @@ inline void encodePack(const uint8_t* src, const BlockCoder* coders, uint8_t* to
   } else if constexpr (kBits == 8) {
     packBytes(codes, to);
   } else {
-    alignas(64) uint8_t bytes[kPack * kLanes];
-    packBytes(codes, bytes);
-    for (uint8_t& code : bytes) code = code < 3 ? code : 3;
-    for (int i = 0; i < kPack * kLanes / 4; i++) {
-      uint32_t quad;
-      __builtin_memcpy(&quad, bytes + i * 4, sizeof quad);
-      quad |= quad >> 6;  // two codes in the lower bits of every second byte
-      to[i] = static_cast<uint8_t>((quad & 15) | ((quad >> 12) & 0xf0));
-    }
+    packCrumbs(codes, to);
   }
 }
 

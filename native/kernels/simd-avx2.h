@@ -181,6 +181,14 @@ inline void packNibbles(const Ints* codes, uint8_t* to) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), packed);
 }
 
+inline void packCrumbs(const Ints* codes, uint8_t* to) {
+  const __m256i limited = _mm256_min_epu8(narrow(codes), _mm256_set1_epi8(3));
+  const __m256i nibbles = _mm256_maddubs_epi16(limited, _mm256_set1_epi16(0x0401));
+  const __m256i joined = _mm256_madd_epi16(nibbles, _mm256_set1_epi32(0x100001));
+  const __m128i pairs = _mm_packs_epi32(_mm256_castsi256_si128(joined), _mm256_extracti128_si256(joined, 1));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packus_epi16(pairs, pairs));
+}
+
 inline Ints narrowInts(Ints a, Ints b) { return _mm256_packs_epi32(a, b); }
 inline Ints narrowPairs(Ints a, Ints b) { return _mm256_packus_epi16(a, b); }
 inline Ints minBytes(Ints a, Ints b) { return _mm256_min_epu8(a, b); }

@@ -188,6 +188,13 @@ inline void packNibbles(const Ints* codes, uint8_t* to) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi16_epi8(joinNibbles(narrow(codes))));
 }
 
+inline void packCrumbs(const Ints* codes, uint8_t* to) {
+  const __m512i limited = _mm512_min_epu8(narrow(codes), _mm512_set1_epi8(3));
+  const __m512i nibbles = _mm512_maddubs_epi16(limited, _mm512_set1_epi16(0x0401));
+  const __m512i joined = _mm512_madd_epi16(nibbles, _mm512_set1_epi32(0x100001));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(joined));
+}
+
 inline Ints narrowInts(Ints a, Ints b) { return _mm512_packs_epi32(a, b); }
 inline Ints narrowPairs(Ints a, Ints b) { return _mm512_packus_epi16(a, b); }
 inline Ints minBytes(Ints a, Ints b) { return _mm512_min_epu8(a, b); }

@@ -428,6 +428,15 @@ inline void packNibbles(const Ints* codes, uint8_t* to) {
   __builtin_memcpy(to, &packed, sizeof packed / 2);
 }
 
+// Packs 4 * kLanes codes to four a byte, the first one lowest.
+inline void packCrumbs(const Ints* codes, uint8_t* to) {
+  const Ints limited = minBytes(narrow(codes), broadcastPair(0x0303));
+  const Ints nibbles = bitAnd(limited | shiftPairsDown<6>(limited), broadcastPair(15));
+  const Ints joined = sumProducts(nibbles, broadcastInt(0x100001));  // 1 and 16
+  const Ints packed = narrowPairs(narrowInts(joined, joined), joined);
+  __builtin_memcpy(to, &packed, sizeof packed / 4);
+}
+
 // Two codes per lane: `even` in the lower 16 bits, the integer part of odd / 2^16 in the upper ones.
 inline Ints joinPairs(Ints even, Ints odd) { return (even & broadcastInt(0xffff)) | (odd & broadcastInt(-0x10000)); }
 inline Ints shiftUp(Ints x) { return x << 16; }
