@@ -221,18 +221,20 @@ inline void encodeGroup(const Group& group, int64_t blockSize) {
     for (int i = 0; i < kCoders; i++) {
       coders[i] = {broadcast(group.reciprocals[block + i]), broadcast(group.offsets[block + i])};
     }
-    int64_t elements = (group.count - block < kCoders ? group.count - block : kCoders) * blockSize;
-    for (; elements >= kPackElements; elements -= kPackElements) {
-      encodePack<kType, kBits, kVectors, kExact>(src, coders, to);
-      src += kPackElements * kBytes;
-      to += kPackElements * kBits / 8;
-    }
-    if (kCoders > 1 && elements > 0) {  // the last of fewer blocks than a pack has
+    if (kCoders > 1 && block + kCoders > group.count) {
+      const int64_t elements = (group.count - block) * blockSize;
       alignas(64) uint8_t padded[kPackElements * kBytes] = {};
       alignas(64) uint8_t packed[kPackElements * kBits / 8];
       __builtin_memcpy(padded, src, elements * kBytes);
       encodePack<kType, kBits, kVectors, kExact>(padded, coders, packed);
       __builtin_memcpy(to, packed, elements * kBits / 8);
+      return;
+    }
+    const int64_t elements = kCoders > 1 ? kPackElements : blockSize;
+    for (int64_t element = 0; element < elements; element += kPackElements) {
+      encodePack<kType, kBits, kVectors, kExact>(src, coders, to);
+      src += kPackElements * kBytes;
+      to += kPackElements * kBits / 8;
     }
   }
 }
