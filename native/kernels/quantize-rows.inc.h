@@ -164,6 +164,17 @@ inline void stageGroup(const Group& group, int64_t blockSize, Floats inverse, In
   }
 }
 
+template <int kBits>
+inline void packCodes(const Ints* codes, uint8_t* to) {
+  if constexpr (kBits == 2) {
+    packCrumbs(codes, to);
+  } else if constexpr (kBits == 4) {
+    packNibbles(codes, to);
+  } else {
+    packBytes(codes, to);
+  }
+}
+
 // Finds what encodes the group, whose blocks have `elements` elements, and stores its scales and zero points; `first`
 // is the index of its first block.
 template <FloatType kType, int kBits, int kVectors>
@@ -185,11 +196,24 @@ inline void prepare(const QuantizeParams& params, int64_t elements, int64_t firs
   storeFloats(group->reciprocals, coder.reciprocal);
   storeFloats(group->offsets, coder.offset);
   group->exact = needsExact<kType>(coder);
-  __builtin_memcpy(out.scales + first * kElementBytes<kType>, scales, group->count * kElementBytes<kType>);
+  uint8_t* const to = out.scales + first * kElementBytes<kType>;
+  if (group->count == kLanes) {
+    __builtin_memcpy(to, scales, kLanes * kElementBytes<kType>);
+  } else {
+    __builtin_memcpy(to, scales, group->count * kElementBytes<kType>);
+  }
   if (params.symmetric) return;
-  alignas(64) int32_t zeroPoints[kLanes];
-  storeInts(zeroPoints, truncate(coder.offset));
-  storeZeroPoints(kBits, out.zeroPoints, first, group->count, zeroPoints);
+  const Ints zeroPoints = truncate(coder.offset);
+  if (group->count == kLanes) {
+    const Ints codes[kPack] = {zeroPoints, zeroPoints, zeroPoints, zeroPoints};
+    alignas(64) uint8_t packed[kPack * kLanes * kBits / 8];
+    packCodes<kBits>(codes, packed);
+    __builtin_memcpy(out.zeroPoints + first * kBits / 8, packed, kLanes * kBits / 8);
+  } else {
+    alignas(64) int32_t stored[kLanes];
+    storeInts(stored, zeroPoints);
+    storeZeroPoints(kBits, out.zeroPoints, first, group->count, stored);
+  }
 }
 
 // Codes of kPack vectors of elements, each block of which has its coder.
@@ -200,13 +224,7 @@ inline void encodePack(const uint8_t* src, const BlockCoder* coders, uint8_t* to
   for (int i = 0; i < kPack; i += 2) loadTwo<kType, kExact>(src + i * kLanes * kElementBytes<kType>, elements + i);
   Ints codes[kPack];
   for (int i = 0; i < kPack; i++) codes[i] = encode<kType>(elements[i], coders[i / kVectors], top);
-  if constexpr (kBits == 4) {
-    packNibbles(codes, to);
-  } else if constexpr (kBits == 8) {
-    packBytes(codes, to);
-  } else {
-    packCrumbs(codes, to);
-  }
+  packCodes<kBits>(codes, to);
 }
 
 template <FloatType kType, int kBits, int kVectors, bool kExact>
