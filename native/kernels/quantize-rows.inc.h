@@ -11,6 +11,15 @@ namespace {
 // Vectors that are packed together.
 constexpr int kPack = 4;
 
+// Blocks of 16 and 32 have functions of their own, in which their size is known; kFixedSize is 0 for all others.
+template <int kFixedSize>
+constexpr int64_t sizeOr(int64_t blockSize) {
+  return kFixedSize == 0 ? blockSize : kFixedSize;
+}
+// Vectors of a block that are handled together.
+template <int kFixedSize>
+constexpr int kVectors = kFixedSize != 0 && kFixedSize < kPack * kLanes ? kFixedSize / kLanes : kPack;
+
 // 1 to kLanes consecutive whole blocks of one channel, and what encodes them.
 struct Group {
   const uint8_t* src;
@@ -51,10 +60,10 @@ __attribute__((noinline)) void storeZeroPoints(uint32_t bits, uint8_t* to, int64
   if (i < count) to[(first + i) / 2] = static_cast<uint8_t>(codes[i] | 0x80);
 }
 
-// Extremes of one block, the low ones turned. kVectors is its size in vectors of kLanes elements, 4 meaning 4 or more.
-template <FloatType kType, int kVectors>
+// Extremes of one block, the low ones turned.
+template <FloatType kType, int kFixedSize>
 inline void blockExtremes(const uint8_t* src, int64_t blockSize, Watch<kType>* watch, Ints* low, Ints* high) {
-  constexpr int kRegisters = kVectors * kElementBytes<kType> / 4;
+  constexpr int kRegisters = kVectors<kFixedSize> * kElementBytes<kType> / 4;
   if constexpr (kRegisters == 0) {
     *high = loadTwice(src);
     *low = turned<kType>(*high);
@@ -66,8 +75,8 @@ inline void blockExtremes(const uint8_t* src, int64_t blockSize, Watch<kType>* w
       lows[i] = turned<kType>(x);
       highs[i] = x;
     }
-    if constexpr (kVectors == kPack) {
-      const uint8_t* const end = src + blockSize * kElementBytes<kType>;
+    if constexpr (kVectors<kFixedSize> == kPack) {
+      const uint8_t* const end = src + sizeOr<kFixedSize>(blockSize) * kElementBytes<kType>;
       for (src += kRegisters * kRegisterBytes; src < end; src += kRegisters * kRegisterBytes) {
         for (int i = 0; i < kRegisters; i++) {
           const Ints x = loadInts(src + i * kRegisterBytes);
@@ -101,13 +110,14 @@ inline Floats decodeLower(Ints lanes) {
 }
 
 // Extremes of the blocks of a group, one block per lane; lanes without a block repeat the first one.
-template <FloatType kType, int kVectors>
+template <FloatType kType, int kFixedSize>
 inline void groupExtremes(const Group& group, int64_t blockSize, Watch<kType>* watch, Floats* low, Floats* high) {
+  blockSize = sizeOr<kFixedSize>(blockSize);
   Ints lows[kLanes], highs[kLanes];
-  blockExtremes<kType, kVectors>(group.src, blockSize, watch, &lows[0], &highs[0]);
+  blockExtremes<kType, kFixedSize>(group.src, blockSize, watch, &lows[0], &highs[0]);
   for (int block = 1; block < kLanes; block++) {
     if (block < group.count) {
-      blockExtremes<kType, kVectors>(group.src + block * blockSize * kElementBytes<kType>, blockSize, watch,
+      blockExtremes<kType, kFixedSize>(group.src + block * blockSize * kElementBytes<kType>, blockSize, watch,
                                      &lows[block], &highs[block]);
     } else {
       lows[block] = lows[0];
@@ -177,11 +187,11 @@ inline void packCodes(const Ints* codes, uint8_t* to) {
 
 // Finds what encodes the group, whose blocks have `elements` elements, and stores its scales and zero points; `first`
 // is the index of its first block.
-template <FloatType kType, int kBits, int kVectors>
+template <FloatType kType, int kBits, int kFixedSize>
 inline void prepare(const QuantizeParams& params, int64_t elements, int64_t first, const ChannelOutput& out,
                     Watch<kType>* watch, Group* group) {
   Floats low, high;
-  groupExtremes<kType, kVectors>(*group, params.blockSize, watch, &low, &high);
+  groupExtremes<kType, kFixedSize>(*group, params.blockSize, watch, &low, &high);
   alignas(64) uint8_t scales[kLanes * 4];
   const auto firstElements = [&] {
     alignas(64) uint8_t elements[kLanes * kElementBytes<kType>] = {};
@@ -217,21 +227,22 @@ inline void prepare(const QuantizeParams& params, int64_t elements, int64_t firs
 }
 
 // Codes of kPack vectors of elements, each block of which has its coder.
-template <FloatType kType, int kBits, int kVectors, bool kExact>
+template <FloatType kType, int kBits, int kFixedSize, bool kExact>
 inline void encodePack(const uint8_t* src, const BlockCoder* coders, uint8_t* to) {
   const Floats top = broadcast(static_cast<float>((1 << kBits) - 1));
   Floats elements[kPack];
   for (int i = 0; i < kPack; i += 2) loadTwo<kType, kExact>(src + i * kLanes * kElementBytes<kType>, elements + i);
   Ints codes[kPack];
-  for (int i = 0; i < kPack; i++) codes[i] = encode<kType>(elements[i], coders[i / kVectors], top);
+  for (int i = 0; i < kPack; i++) codes[i] = encode<kType>(elements[i], coders[i / kVectors<kFixedSize>], top);
   packCodes<kBits>(codes, to);
 }
 
-template <FloatType kType, int kBits, int kVectors, bool kExact>
+template <FloatType kType, int kBits, int kFixedSize, bool kExact>
 inline void encodeGroup(const Group& group, int64_t blockSize) {
   constexpr int64_t kBytes = kElementBytes<kType>;
   constexpr int64_t kPackElements = kPack * kLanes;
-  constexpr int kCoders = kPack / kVectors;  // 1 where a block may be several packs
+  constexpr int kCoders = kPack / kVectors<kFixedSize>;  // 1 where a block may be several packs
+  blockSize = sizeOr<kFixedSize>(blockSize);
   const uint8_t* src = group.src;
   uint8_t* to = group.codes;
   for (int64_t block = 0; block < group.count; block += kCoders) {
@@ -244,13 +255,13 @@ inline void encodeGroup(const Group& group, int64_t blockSize) {
       alignas(64) uint8_t padded[kPackElements * kBytes] = {};
       alignas(64) uint8_t packed[kPackElements * kBits / 8];
       __builtin_memcpy(padded, src, elements * kBytes);
-      encodePack<kType, kBits, kVectors, kExact>(padded, coders, packed);
+      encodePack<kType, kBits, kFixedSize, kExact>(padded, coders, packed);
       __builtin_memcpy(to, packed, elements * kBits / 8);
       return;
     }
     const int64_t elements = kCoders > 1 ? kPackElements : blockSize;
     for (int64_t element = 0; element < elements; element += kPackElements) {
-      encodePack<kType, kBits, kVectors, kExact>(src, coders, to);
+      encodePack<kType, kBits, kFixedSize, kExact>(src, coders, to);
       src += kPackElements * kBytes;
       to += kPackElements * kBits / 8;
     }
@@ -258,18 +269,18 @@ inline void encodeGroup(const Group& group, int64_t blockSize) {
 }
 
 // Writes the codes of a prepared group.
-template <FloatType kType, int kBits, int kVectors>
+template <FloatType kType, int kBits, int kFixedSize>
 inline void encodeGroup(const Group& group, int64_t blockSize) {
   if (kLoadsExactly<kType> || group.exact) {
-    encodeGroup<kType, kBits, kVectors, true>(group, blockSize);
+    encodeGroup<kType, kBits, kFixedSize, true>(group, blockSize);
   } else {
-    encodeGroup<kType, kBits, kVectors, false>(group, blockSize);
+    encodeGroup<kType, kBits, kFixedSize, false>(group, blockSize);
   }
 }
 
 // The last block of a channel whose length is not a multiple of the block: padded with its own first element, which
 // changes neither extreme, and the padding's codes cleared.
-template <FloatType kType, int kBits, int kVectors>
+template <FloatType kType, int kBits, int kFixedSize>
 void quantizeTail(const QuantizeParams& params, const uint8_t* src, int64_t elements, int64_t block, uint8_t* codes,
                   const ChannelOutput& out, Watch<kType>* watch) {
   constexpr int64_t kBytes = kElementBytes<kType>;
@@ -278,19 +289,19 @@ void quantizeTail(const QuantizeParams& params, const uint8_t* src, int64_t elem
   __builtin_memcpy(padded, src, elements * kBytes);
   for (int64_t i = elements; i < params.blockSize; i++) __builtin_memcpy(padded + i * kBytes, src, kBytes);
   Group group = {padded, paddedCodes, 1, true, {}, {}};
-  prepare<kType, kBits, kVectors>(params, elements, block, out, watch, &group);
-  encodeGroup<kType, kBits, kVectors>(group, params.blockSize);
+  prepare<kType, kBits, kFixedSize>(params, elements, block, out, watch, &group);
+  encodeGroup<kType, kBits, kFixedSize>(group, params.blockSize);
   const int64_t wholeBytes = elements * kBits / 8;
   __builtin_memset(codes, 0, params.blockSize * kBits / 8);
   __builtin_memcpy(codes, paddedCodes, wholeBytes);
   if (elements * kBits % 8 != 0) codes[wholeBytes] = paddedCodes[wholeBytes] & ((1 << elements * kBits % 8) - 1);
 }
 
-template <FloatType kType, int kBits, int kVectors>
+template <FloatType kType, int kBits, int kFixedSize>
 ElementIndex quantizeRowsOf(const QuantizeParams& params, const uint8_t* src, int64_t channels,
                             const QuantizeOutput& out) {
   constexpr int64_t kBytes = kElementBytes<kType>;
-  const int64_t blockSize = params.blockSize;
+  const int64_t blockSize = sizeOr<kFixedSize>(params.blockSize);
   const int64_t blob = blockSize * kBits / 8;
   const int64_t wholeBlocks = params.k / blockSize;
   const int64_t tail = params.k % blockSize;
@@ -307,27 +318,26 @@ ElementIndex quantizeRowsOf(const QuantizeParams& params, const uint8_t* src, in
       next->src = row + block * blockSize * kBytes;
       next->codes = codes + block * blob;
       next->count = wholeBlocks - block < kLanes ? wholeBlocks - block : kLanes;
-      prepare<kType, kBits, kVectors>(params, blockSize, block, to, &watch, next);
-      if (prepared != nullptr) encodeGroup<kType, kBits, kVectors>(*prepared, blockSize);
+      prepare<kType, kBits, kFixedSize>(params, blockSize, block, to, &watch, next);
+      if (prepared != nullptr) encodeGroup<kType, kBits, kFixedSize>(*prepared, blockSize);
       prepared = next;
       next = next == &groups[0] ? &groups[1] : &groups[0];
     }
     if (tail != 0) {
-      quantizeTail<kType, kBits, kVectors>(params, row + wholeBlocks * blockSize * kBytes, tail, wholeBlocks,
+      quantizeTail<kType, kBits, kFixedSize>(params, row + wholeBlocks * blockSize * kBytes, tail, wholeBlocks,
                                            codes + wholeBlocks * blob, to, &watch);
     }
   }
-  if (prepared != nullptr) encodeGroup<kType, kBits, kVectors>(*prepared, blockSize);
+  if (prepared != nullptr) encodeGroup<kType, kBits, kFixedSize>(*prepared, blockSize);
   return watch.alarmed() ? findNonFinite<kType>(src, params.k * kBytes, channels, params.k) : -1;
 }
 
 template <FloatType kType, int kBits>
 ElementIndex quantizeRowsBy(const QuantizeParams& params, const uint8_t* src, int64_t channels,
                             const QuantizeOutput& out) {
-  const int64_t vectors = params.blockSize / kLanes;
-  if (vectors == 1) return quantizeRowsOf<kType, kBits, 1>(params, src, channels, out);
-  if (vectors == 2) return quantizeRowsOf<kType, kBits, 2>(params, src, channels, out);
-  return quantizeRowsOf<kType, kBits, 4>(params, src, channels, out);
+  if (params.blockSize == 16) return quantizeRowsOf<kType, kBits, 16>(params, src, channels, out);
+  if (params.blockSize == 32) return quantizeRowsOf<kType, kBits, 32>(params, src, channels, out);
+  return quantizeRowsOf<kType, kBits, 0>(params, src, channels, out);
 }
 
 template <FloatType kType>
