@@ -279,18 +279,20 @@ inline void encodeGroup(const Group& group, int64_t blockSize) {
 }
 
 // The last block of a channel whose length is not a multiple of the block: padded with its own first element, which
-// changes neither extreme, and the padding's codes cleared.
-template <FloatType kType, int kBits, int kFixedSize>
-void quantizeTail(const QuantizeParams& params, const uint8_t* src, int64_t elements, int64_t block, uint8_t* codes,
-                  const ChannelOutput& out, Watch<kType>* watch) {
+// changes neither extreme, and the padding's codes cleared. Of any size: one that is smaller than a pack becomes a pack.
+template <FloatType kType, int kBits>
+__attribute__((noinline)) void quantizeTail(const QuantizeParams& params, const uint8_t* src, int64_t elements,
+                                            int64_t block, uint8_t* codes, const ChannelOutput& out,
+                                            Watch<kType>* watch) {
   constexpr int64_t kBytes = kElementBytes<kType>;
   alignas(64) uint8_t padded[kMaxBlockSize * kBytes];
   alignas(64) uint8_t paddedCodes[kMaxBlockSize * kBits / 8];
   __builtin_memcpy(padded, src, elements * kBytes);
-  for (int64_t i = elements; i < params.blockSize; i++) __builtin_memcpy(padded + i * kBytes, src, kBytes);
+  const int64_t end = params.blockSize < kPack * kLanes ? kPack * kLanes : params.blockSize;
+  for (int64_t i = elements; i < end; i++) __builtin_memcpy(padded + i * kBytes, src, kBytes);
   Group group = {padded, paddedCodes, 1, true, {}, {}};
-  prepare<kType, kBits, kFixedSize>(params, elements, block, out, watch, &group);
-  encodeGroup<kType, kBits, kFixedSize>(group, params.blockSize);
+  prepare<kType, kBits, 0>(params, elements, block, out, watch, &group);
+  encodeGroup<kType, kBits, 0, true>(group, params.blockSize);
   const int64_t wholeBytes = elements * kBits / 8;
   __builtin_memset(codes, 0, params.blockSize * kBits / 8);
   __builtin_memcpy(codes, paddedCodes, wholeBytes);
@@ -324,8 +326,8 @@ ElementIndex quantizeRowsOf(const QuantizeParams& params, const uint8_t* src, in
       next = next == &groups[0] ? &groups[1] : &groups[0];
     }
     if (tail != 0) {
-      quantizeTail<kType, kBits, kFixedSize>(params, row + wholeBlocks * blockSize * kBytes, tail, wholeBlocks,
-                                           codes + wholeBlocks * blob, to, &watch);
+      quantizeTail<kType, kBits>(params, row + wholeBlocks * blockSize * kBytes, tail, wholeBlocks,
+                                 codes + wholeBlocks * blob, to, &watch);
     }
   }
   if (prepared != nullptr) encodeGroup<kType, kBits, kFixedSize>(*prepared, blockSize);
