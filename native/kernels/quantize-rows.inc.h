@@ -279,7 +279,7 @@ inline void encodeGroup(const Group& group, int64_t blockSize) {
 }
 
 // The last block of a channel whose length is not a multiple of the block: padded with its own first element, which
-// changes neither extreme, and the padding's codes cleared. Of any size: one that is smaller than a pack becomes a pack.
+// changes neither extreme, and the padding's codes cleared. For all sizes: smaller than a pack, it is padded to one.
 template <FloatType kType, int kBits>
 __attribute__((noinline)) void quantizeTail(const QuantizeParams& params, const uint8_t* src, int64_t elements,
                                             int64_t block, uint8_t* codes, const ChannelOutput& out,
