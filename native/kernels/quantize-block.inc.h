@@ -93,10 +93,10 @@ struct BlockCoder {
   Floats offset;  // the zero point and kBelowHalf, added; its integer part is the zero point
 };
 
-// Turns the extremes of kLanes blocks (an extreme on the wrong side of zero may be any element) into scales (stored as kType at `scales`, kLanes of them) and the coder, whose
-// zero points are whole numbers. `firstElements` returns the first element of each block; it is called
-// only where a whole block is zero: the sign of its first zero is then the sign of the scale, negated. `elements` and
-// `stage`: see searchFit.
+// Turns the extremes of kLanes blocks into scales (stored as kType at `scales`, kLanes of them) and the coder, whose
+// zero points are whole numbers. An extreme on the wrong side of zero may be any element. `firstElements` returns the
+// first element of each block; it is called only where a whole block is zero: the sign of its first zero is then the
+// sign of the scale, negated. `elements` and `stage`: see searchFit.
 template <FloatType kType, int kBits, typename FirstElements, typename Stage>
 inline BlockCoder makeCoder(const QuantizeParams& params, int64_t elements, Floats low, Floats high, uint8_t* scales,
                             FirstElements firstElements, Stage stage) {

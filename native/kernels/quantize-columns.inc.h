@@ -90,7 +90,7 @@ inline BlockCoder prepareStaged(const QuantizeParams& params, const Staged& stag
 template <int kBits, typename Row>
 inline void packWords(Row row, Ints* first, Ints* second) {
   constexpr int kPerByte = 8 / kBits;
-  const Ints top = broadcastPair(((1 << kBits) - 1) * 0x101);
+  const Ints top = broadcastPair(static_cast<int16_t>(((1 << kBits) - 1) * 0x101));
   Ints bytes[2];  // bytes 0 and 2 of the words, and bytes 1 and 3
   for (int byte = 0; byte < 2; byte++) {
     for (int i = kPerByte - 1; i >= 0; i--) {

@@ -1,31 +1,13 @@
-// Four lanes of GCC/Clang vector extensions: SSE2 on x86-64, NEON on ARM, both with intrinsics where the extensions have no
-// word for what the processor does; elsewhere whatever the compiler makes of it.
+// Four lanes of whatever the processor has anyway (plain-words.h): SSE2 on x86-64, NEON on ARM, the vectors of
+// WebAssembly.
 // The wrappers of this directory (simd-plain.h, simd-avx2.h, simd-avx512.h) offer the same names; what a name promises
-// is written here. Each is included once, after its translation unit has set the target.
+// is written here, or in plain-generic.h. Each is included once, after its translation unit has set the target.
 #pragma once
 
-#include "kernels.h"
-
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#elif defined(__aarch64__)
-#include <arm_neon.h>
-#endif
+#include "plain-words.h"
 
 namespace lathe {
 namespace {
-
-constexpr int kLanes = 4;
-
-// Ints also carry raw bytes: kLanes * 4 bytes of elements as they lie in memory.
-typedef float Floats __attribute__((vector_size(16)));
-typedef int32_t Ints __attribute__((vector_size(16)));
-typedef Ints Mask;  // all ones or all zeros per lane
-
-inline Ints bitsOf(Floats x) { return reinterpret_cast<Ints>(x); }
-inline Floats fromBits(Ints x) { return reinterpret_cast<Floats>(x); }
-inline Floats broadcast(float x) { return Floats{x, x, x, x}; }
-inline Ints broadcastInt(int32_t x) { return Ints{x, x, x, x}; }
 
 inline Ints loadInts(const void* from) {
   Ints x;
@@ -35,15 +17,6 @@ inline Ints loadInts(const void* from) {
 inline void storeInts(void* to, Ints x) { __builtin_memcpy(to, &x, sizeof x); }
 inline void storeFloats(float* to, Floats x) { __builtin_memcpy(to, &x, sizeof x); }
 
-// `a < b ? a : b` and `a > b ? a : b`: b where the operands are equal or one is NaN.
-#if defined(__SSE2__)
-inline Floats min(Floats a, Floats b) { return _mm_min_ps(a, b); }
-inline Floats max(Floats a, Floats b) { return _mm_max_ps(a, b); }
-#else
-inline Floats min(Floats a, Floats b) { return a < b ? a : b; }
-inline Floats max(Floats a, Floats b) { return a > b ? a : b; }
-#endif
-
 inline Floats add(Floats a, Floats b) { return a + b; }
 inline Floats subtract(Floats a, Floats b) { return a - b; }
 inline Floats multiply(Floats a, Floats b) { return a * b; }
@@ -52,39 +25,13 @@ inline Floats absolute(Floats x) { return fromBits(bitsOf(x) & broadcastInt(0x7f
 inline Floats negate(Floats x) { return fromBits(bitsOf(x) ^ broadcastInt(INT32_MIN)); }
 inline Floats toFloats(Ints x) { return __builtin_convertvector(x, Floats); }
 
-// The integer part of numbers between -2^31 and 2^31; a code that packs as 0 for NaN and -infinity.
-#if defined(__SSE2__)
-inline Ints truncate(Floats x) { return reinterpret_cast<Ints>(_mm_cvttps_epi32(x)); }
-#elif defined(__aarch64__)
-inline Ints truncate(Floats x) { return reinterpret_cast<Ints>(vcvtq_s32_f32(x)); }
-#else
-inline Ints truncate(Floats x) {
-  return __builtin_convertvector(min(max(x, broadcast(-0x1p30f)), broadcast(0x1p30f)), Ints);
-}
-#endif
-
 inline Mask greater(Floats a, Floats b) { return a > b; }
 inline Mask isZero(Floats x) { return x == broadcast(0.0f); }
-#if defined(__SSE2__)
-inline bool any(Mask m) { return _mm_movemask_ps(fromBits(m)) != 0; }
-#else
-inline bool any(Mask m) { return (m[0] | m[1] | m[2] | m[3]) != 0; }
-#endif
 // Per lane, `a` where the mask is set, else `b`.
 inline Floats select(Mask m, Floats a, Floats b) { return fromBits((bitsOf(a) & m) | (bitsOf(b) & ~m)); }
 inline Ints bitAnd(Ints a, Ints b) { return a & b; }
 
 inline Ints selectInts(Mask m, Ints a, Ints b) { return (a & m) | (b & ~m); }
-#if defined(__SSE2__)
-inline Floats squareRoot(Floats x) { return _mm_sqrt_ps(x); }
-#elif defined(__aarch64__)
-inline Floats squareRoot(Floats x) { return vsqrtq_f32(x); }
-#else
-inline Floats squareRoot(Floats x) {
-  for (int lane = 0; lane < kLanes; lane++) x[lane] = __builtin_sqrtf(x[lane]);
-  return x;
-}
-#endif
 // The nearest integer, ties to even, of numbers between -2^22 and 2^22.
 inline Ints roundNear(Floats x) {
   const Floats shift = broadcast(0x1.8p23f);
@@ -92,10 +39,6 @@ inline Ints roundNear(Floats x) {
 }
 
 // Pairs: two 16-bit integers per lane. Sums, differences and products are those of the lower 16 bits.
-typedef int16_t Shorts __attribute__((vector_size(16)));
-typedef uint8_t Bytes __attribute__((vector_size(16)));
-inline Shorts shortsOf(Ints x) { return reinterpret_cast<Shorts>(x); }
-inline Ints fromShorts(Shorts x) { return reinterpret_cast<Ints>(x); }
 inline Ints broadcastPair(int16_t x) { return fromShorts(Shorts{x, x, x, x, x, x, x, x}); }
 inline Ints addInts(Ints a, Ints b) { return a + b; }
 inline Ints addPairs(Ints a, Ints b) { return fromShorts(shortsOf(a) + shortsOf(b)); }
@@ -115,62 +58,12 @@ inline Ints shiftPairsDown(Ints x) {
   typedef uint16_t Unsigned __attribute__((vector_size(16)));
   return reinterpret_cast<Ints>(reinterpret_cast<Unsigned>(x) >> kBits);
 }
-// (a * b + 2^14) >> 15, for products below 2^30.
-#if defined(__aarch64__)
-inline Ints scalePairs(Ints a, Ints b) {
-  return reinterpret_cast<Ints>(vqrdmulhq_s16(reinterpret_cast<int16x8_t>(a), reinterpret_cast<int16x8_t>(b)));
-}
-#else
-inline Ints scalePairs(Ints a, Ints b) {
-  const Ints low = ((a << 16 >> 16) * (b << 16 >> 16) + 0x4000) >> 15;
-  const Ints high = ((a >> 16) * (b >> 16) + 0x4000) >> 15;
-  return (low & broadcastInt(0xffff)) | (high << 16);
-}
-#endif
-// Per lane, the sum of both products, in 32 bits.
-#if defined(__SSE2__)
-inline Ints sumProducts(Ints a, Ints b) {
-  return reinterpret_cast<Ints>(_mm_madd_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
-}
-#elif defined(__aarch64__)
-inline Ints sumProducts(Ints a, Ints b) {
-  const int16x8_t x = reinterpret_cast<int16x8_t>(a), y = reinterpret_cast<int16x8_t>(b);
-  return reinterpret_cast<Ints>(
-      vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(y)), vmull_high_s16(x, y)));
-}
-#else
-inline Ints sumProducts(Ints a, Ints b) { return (a << 16 >> 16) * (b << 16 >> 16) + (a >> 16) * (b >> 16); }
-#endif
-
-#if defined(__SSE2__)
-inline Ints minPairs(Ints a, Ints b) {
-  return reinterpret_cast<Ints>(_mm_min_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
-}
-inline Ints maxPairs(Ints a, Ints b) {
-  return reinterpret_cast<Ints>(_mm_max_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
-}
-#else
-inline Ints minPairs(Ints a, Ints b) {
-  const Shorts x = reinterpret_cast<Shorts>(a), y = reinterpret_cast<Shorts>(b);
-  return reinterpret_cast<Ints>(x < y ? x : y);
-}
-inline Ints maxPairs(Ints a, Ints b) {
-  const Shorts x = reinterpret_cast<Shorts>(a), y = reinterpret_cast<Shorts>(b);
-  return reinterpret_cast<Ints>(x > y ? x : y);
-}
-#endif
 // The upper 16 bits of each lane, moved down.
 inline Ints upperOfPairs(Ints x) { return x >> 16; }
 // Stores the lower 16 bits of each lane.
 inline void storeLower(uint8_t* to, Ints x) {
-#if defined(__SSE2__)
-  const __m128i lower = reinterpret_cast<__m128i>(x << 16 >> 16);
-  _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packs_epi32(lower, lower));
-#else
-  typedef int16_t Lower __attribute__((vector_size(8)));
-  const Lower lower = __builtin_convertvector(x, Lower);
-  __builtin_memcpy(to, &lower, sizeof lower);
-#endif
+  const Ints lower = lowerOfPairs(x);
+  __builtin_memcpy(to, &lower, sizeof lower / 2);
 }
 // The half register at `from`, in both halves.
 inline Ints loadTwice(const uint8_t* from) {
@@ -201,15 +94,7 @@ inline Floats load(const uint8_t* from) {
       return vcvt_f32_f16(vreinterpret_f16_u16(halves));
     }
 #endif
-#if defined(__SSE2__)
-    const __m128i packed = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
-    const Ints x = reinterpret_cast<Ints>(_mm_unpacklo_epi16(_mm_setzero_si128(), packed));
-#else
-    typedef uint16_t Halves __attribute__((vector_size(8)));
-    Halves halves;
-    __builtin_memcpy(&halves, from, sizeof halves);
-    const Ints x = __builtin_convertvector(halves, Ints) << 16;
-#endif
+    const Ints x = loadUpper(from);
     if constexpr (kType == FloatType::kBFloat16) return fromBits(x);
     // Exponent and fraction moved into place, the sign kept where it is; then the exponent's bias corrected by
     // 2^(127 - 15). Subnormals come out normalised by the same multiplication.
@@ -218,30 +103,27 @@ inline Floats load(const uint8_t* from) {
 }
 
 // Whether loadTwo<kType, false> loads every element exactly.
-#if defined(__SSE2__)
 template <FloatType kType>
-constexpr bool kLoadsExactly = kType != FloatType::kFloat16;
-#else
-template <FloatType kType>
+#if defined(__aarch64__)
 constexpr bool kLoadsExactly = true;
+#else
+constexpr bool kLoadsExactly = kType != FloatType::kFloat16;
 #endif
 // 2 * kLanes elements as floats. Unless kExact, fp16 zeros and subnormals may become anything below 2^-14 in magnitude:
 // that spares multiplying them, which for subnormals takes many processors a hundred cycles.
 template <FloatType kType, bool kExact>
 inline void loadTwo(const uint8_t* from, Floats* to) {
-#if defined(__SSE2__)
-  if constexpr (kType == FloatType::kFloat16 && !kExact) {
+  if constexpr (!kLoadsExactly<kType> && !kExact) {
     // The sign, then the other bits three to the right, where they are exponent and fraction of a float. The exponent's
     // bias is corrected by an addition, to which subnormals have a leading one.
     const Shorts x = shortsOf(loadInts(from));
-    const __m128i upper = reinterpret_cast<__m128i>(((x >> 3) & shortsOf(broadcastPair(-0x7001))) +
-                                                    shortsOf(broadcastPair((127 - 15) << 7)));
-    const __m128i lower = reinterpret_cast<__m128i>(x << 13);
-    to[0] = reinterpret_cast<Floats>(_mm_unpacklo_epi16(lower, upper));
-    to[1] = reinterpret_cast<Floats>(_mm_unpackhi_epi16(lower, upper));
+    const Ints upper = fromShorts(((x >> 3) & shortsOf(broadcastPair(-0x7001))) +
+                                  shortsOf(broadcastPair((127 - 15) << 7)));
+    const Ints lower = fromShorts(x << 13);
+    to[0] = fromBits(zipLowerPairs(lower, upper));
+    to[1] = fromBits(zipUpperPairs(lower, upper));
     return;
   }
-#endif
   to[0] = load<kType>(from);
   to[1] = load<kType>(from + (kType == FloatType::kFloat32 ? 4 : 2) * kLanes);
 }
@@ -282,16 +164,6 @@ inline Floats storeScales(uint8_t* to, Floats x) {
   return load<kType>(to);
 }
 
-#if defined(__SSE2__)
-inline Ints evens(Ints a, Ints b) { return bitsOf(_mm_shuffle_ps(fromBits(a), fromBits(b), 0x88)); }
-inline Ints odds(Ints a, Ints b) { return bitsOf(_mm_shuffle_ps(fromBits(a), fromBits(b), 0xdd)); }
-#elif defined(__aarch64__)
-inline Ints evens(Ints a, Ints b) { return reinterpret_cast<Ints>(vuzp1q_s32(a, b)); }
-inline Ints odds(Ints a, Ints b) { return reinterpret_cast<Ints>(vuzp2q_s32(a, b)); }
-#else
-inline Ints evens(Ints a, Ints b) { return Ints{a[0], a[2], b[0], b[2]}; }
-inline Ints odds(Ints a, Ints b) { return Ints{a[1], a[3], b[1], b[3]}; }
-#endif
 // Lane i of the result is the reduction of all lanes of parts[i]: of those eight apart, four apart, and then of
 // neighbours and pairs of them.
 template <Ints (*kReduce)(Ints, Ints)>
@@ -324,97 +196,9 @@ struct Decoder {
   }
 };
 
-// Integers of half the width, those of a before those of b, limited to what it holds: signed 32 bits to signed 16, and
-// signed 16 to unsigned 8. Wider registers do this, and the zips below, in each 128 bits by themselves.
-#if defined(__SSE2__)
-inline Ints narrowInts(Ints a, Ints b) {
-  return reinterpret_cast<Ints>(_mm_packs_epi32(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
-}
-inline Ints narrowPairs(Ints a, Ints b) {
-  return reinterpret_cast<Ints>(_mm_packus_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
-}
-#elif defined(__aarch64__)
-inline Ints narrowInts(Ints a, Ints b) {
-  return reinterpret_cast<Ints>(vcombine_s16(vqmovn_s32(a), vqmovn_s32(b)));
-}
-inline Ints narrowPairs(Ints a, Ints b) {
-  return reinterpret_cast<Ints>(
-      vcombine_u8(vqmovun_s16(reinterpret_cast<int16x8_t>(a)), vqmovun_s16(reinterpret_cast<int16x8_t>(b))));
-}
-#else
-inline Ints narrowInts(Ints a, Ints b) {
-  Shorts x;
-  for (int i = 0; i < 8; i++) {
-    const int32_t from = i < 4 ? a[i] : b[i - 4];
-    x[i] = static_cast<int16_t>(from < INT16_MIN ? INT16_MIN : from > INT16_MAX ? INT16_MAX : from);
-  }
-  return fromShorts(x);
-}
-inline Ints narrowPairs(Ints a, Ints b) {
-  Bytes x;
-  for (int i = 0; i < 16; i++) {
-    const int16_t from = i < 8 ? shortsOf(a)[i] : shortsOf(b)[i - 8];
-    x[i] = static_cast<uint8_t>(from < 0 ? 0 : from > 255 ? 255 : from);
-  }
-  return reinterpret_cast<Ints>(x);
-}
-#endif
 inline Ints narrow(const Ints* codes) {
   return narrowPairs(narrowInts(codes[0], codes[1]), narrowInts(codes[2], codes[3]));
 }
-
-// Of unsigned bytes.
-#if defined(__SSE2__)
-inline Ints minBytes(Ints a, Ints b) {
-  return reinterpret_cast<Ints>(_mm_min_epu8(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
-}
-#else
-inline Ints minBytes(Ints a, Ints b) {
-  const Bytes x = reinterpret_cast<Bytes>(a), y = reinterpret_cast<Bytes>(b);
-  return reinterpret_cast<Ints>(x < y ? x : y);
-}
-#endif
-
-// The lower or upper 64 bits of a and b interleaved, in bytes or in 16 bits.
-#if defined(__SSE2__)
-inline Ints zipLowerBytes(Ints a, Ints b) {
-  return reinterpret_cast<Ints>(_mm_unpacklo_epi8(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
-}
-inline Ints zipUpperBytes(Ints a, Ints b) {
-  return reinterpret_cast<Ints>(_mm_unpackhi_epi8(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
-}
-inline Ints zipLowerPairs(Ints a, Ints b) {
-  return reinterpret_cast<Ints>(_mm_unpacklo_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
-}
-inline Ints zipUpperPairs(Ints a, Ints b) {
-  return reinterpret_cast<Ints>(_mm_unpackhi_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
-}
-#elif defined(__aarch64__)
-inline Ints zipLowerBytes(Ints a, Ints b) {
-  return reinterpret_cast<Ints>(vzip1q_u8(reinterpret_cast<uint8x16_t>(a), reinterpret_cast<uint8x16_t>(b)));
-}
-inline Ints zipUpperBytes(Ints a, Ints b) {
-  return reinterpret_cast<Ints>(vzip2q_u8(reinterpret_cast<uint8x16_t>(a), reinterpret_cast<uint8x16_t>(b)));
-}
-inline Ints zipLowerPairs(Ints a, Ints b) {
-  return reinterpret_cast<Ints>(vzip1q_s16(reinterpret_cast<int16x8_t>(a), reinterpret_cast<int16x8_t>(b)));
-}
-inline Ints zipUpperPairs(Ints a, Ints b) {
-  return reinterpret_cast<Ints>(vzip2q_s16(reinterpret_cast<int16x8_t>(a), reinterpret_cast<int16x8_t>(b)));
-}
-#else
-template <typename Elements>
-inline Ints zip(Ints a, Ints b, int first) {
-  const Elements x = reinterpret_cast<Elements>(a), y = reinterpret_cast<Elements>(b);
-  Elements zipped;
-  for (size_t i = 0; i < sizeof x / sizeof x[0]; i++) zipped[i] = (i % 2 == 0 ? x : y)[first + i / 2];
-  return reinterpret_cast<Ints>(zipped);
-}
-inline Ints zipLowerBytes(Ints a, Ints b) { return zip<Bytes>(a, b, 0); }
-inline Ints zipUpperBytes(Ints a, Ints b) { return zip<Bytes>(a, b, 8); }
-inline Ints zipLowerPairs(Ints a, Ints b) { return zip<Shorts>(a, b, 0); }
-inline Ints zipUpperPairs(Ints a, Ints b) { return zip<Shorts>(a, b, 4); }
-#endif
 
 // Packs 4 * kLanes codes to one byte each, in order. Codes, here and below, may lie up to 2^10 beyond [0, 2^bits - 1]
 // and are limited to it; INT32_MIN counts as 0.

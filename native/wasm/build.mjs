@@ -51,11 +51,16 @@ function customSection(name, content) {
   return Buffer.concat([Buffer.from([0, length, name.length]), Buffer.from(name), content]);
 }
 
-const bytes = await compile();
-if (!process.argv.includes('--check')) {
-  writeFileSync(target, bytes);
-  process.stderr.write(`wrote ${target} (${bytes.length} bytes)\n`);
-} else if (!existsSync(target) || Buffer.compare(readFileSync(target), bytes) !== 0) {
-  process.stderr.write(`${target} is not what its sources give: run npm run build:wasm\n`);
+try {
+  const bytes = await compile();
+  if (!process.argv.includes('--check')) {
+    writeFileSync(target, bytes);
+    process.stderr.write(`wrote ${target} (${bytes.length} bytes)\n`);
+  } else if (!existsSync(target) || Buffer.compare(readFileSync(target), bytes) !== 0) {
+    throw new Error(`${target} is not what its sources give: run npm run build:wasm`);
+  }
+} catch (error) {
+  // That of the compiler holds all the sources.
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;
 }
