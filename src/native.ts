@@ -4,6 +4,7 @@
  *
  * `LATHE_NATIVE=off` leaves it alone, `LATHE_NATIVE=on` fails where it cannot be loaded. `LATHE_ISA` names the
  * instruction set of its kernels (`plain`, `avx2`, `avx512`); otherwise the best one this processor runs is taken.
+ * `wasm` and `typescript` are kernels of others, and leave it alone, too.
  */
 
 import { existsSync } from 'node:fs';
@@ -250,6 +251,9 @@ interface Loaded {
 // kBorderVersion in native/addon.cc.
 const BORDER_VERSION = 7;
 
+/** What LATHE_ISA can name besides instruction sets. */
+const OTHER_KERNELS = ['wasm', 'typescript'];
+
 let loaded: Loaded | undefined;
 
 /** True on systems whose C library is musl: their addons differ from those for glibc. */
@@ -282,6 +286,10 @@ function load(): Loaded {
     throw new UsageError('ERR_OPTION', `LATHE_NATIVE is "${wish}"`, { hint: 'use on or off' });
   }
   if (wish === 'off') return { status: { loaded: false, reason: 'LATHE_NATIVE=off' } };
+  const isa = process.env['LATHE_ISA'] ?? '';
+  if (wish === '' && OTHER_KERNELS.includes(isa)) {
+    return { status: { loaded: false, reason: `LATHE_ISA=${isa}` } };
+  }
   let reason = 'not built: run npm run build:native';
   for (const path of candidates()) {
     try {

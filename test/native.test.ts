@@ -36,6 +36,12 @@ describe('loading', () => {
     expect(native.nativeStatus()).toEqual({ loaded: false, reason: 'LATHE_NATIVE=off' });
   });
 
+  test.each(['wasm', 'typescript'])('LATHE_ISA=%s leaves the addon alone', async (isa) => {
+    const native = await nativeWith({ LATHE_NATIVE: '', LATHE_ISA: isa });
+    expect(native.loadNative()).toBeUndefined();
+    expect(native.nativeStatus()).toEqual({ loaded: false, reason: `LATHE_ISA=${isa}` });
+  });
+
   test('an unknown LATHE_NATIVE is a usage error', async () => {
     const native = await nativeWith({ LATHE_NATIVE: 'perhaps' });
     expect(() => native.loadNative()).toThrow('LATHE_NATIVE is "perhaps"');

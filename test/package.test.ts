@@ -91,6 +91,11 @@ describe('the built package', () => {
     expect(packed).toEqual(expect.arrayContaining(['dist/proto/onnx.js', 'dist/proto/onnx.d.ts']));
   });
 
+  it('holds the kernels for WebAssembly, and nothing of their compiler', () => {
+    expect(packed).toContain('native/wasm/kernels.wasm');
+    expect(packed.filter((path) => path.includes('node_modules'))).toEqual([]);
+  });
+
   it('holds a command line that needs nothing beside it, and the licenses of what is in it', () => {
     const imports = packed
       .filter((path) => /^dist\/cli\/.*\.js$/.test(path))

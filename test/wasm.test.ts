@@ -61,6 +61,46 @@ describe('the kernels for WebAssembly', () => {
     expect(wasmStatus()).toEqual({ loaded: false, reason: `${target}: not compiled` });
   });
 
+  it('are not had where there is no room for one of them', async () => {
+    const Instance = class {
+      constructor() {
+        throw new RangeError('Out of memory');
+      }
+    };
+    vi.stubGlobal('WebAssembly', { Module: class {}, Instance });
+    const { createWasmKernels, wasmStatus } = await wasmWith({ LATHE_ISA: '' });
+    expect(createWasmKernels()).toBeUndefined();
+    expect(wasmStatus()).toEqual({ loaded: false, reason: `${target}: Out of memory` });
+  });
+
+  it('are not had where there is no room for another one', async () => {
+    let rooms = 1;
+    const Instance = class {
+      readonly exports = { _initialize: () => undefined };
+      constructor() {
+        if (rooms-- === 0) throw new RangeError('Out of memory');
+      }
+    };
+    vi.stubGlobal('WebAssembly', { Module: class {}, Instance });
+    const { createWasmKernels, wasmStatus } = await wasmWith({ LATHE_ISA: '' });
+    expect(createWasmKernels()).toBeDefined();
+    expect(createWasmKernels()).toBeUndefined();
+    expect(wasmStatus()).toEqual({ loaded: true });
+  });
+
+  it('are what runs where they are asked for, or nothing', async () => {
+    await wasmWith({ LATHE_ISA: 'typescript' });
+    const { runProgram } = await import('../src/stream/executor.ts');
+    const { ProgramBuilder } = await import('../src/stream/program-builder.ts');
+    const builder = new ProgramBuilder({ memoryBytes: 1 << 20, threads: 1 });
+    const file = { fd: -1, path: 'none', byteLength: 64 };
+    const range = { kind: 'range', file, byteOffset: 0, byteLength: 64 } as const;
+    builder.addCopy(range, { file: { fd: -1, path: 'none' }, byteOffset: 0 });
+    await expect(runProgram(builder.finish(), { executor: 'wasm' })).rejects.toThrow(
+      'no kernels for WebAssembly: LATHE_ISA=typescript',
+    );
+  });
+
   it('are not had with more memory than there can be', () => {
     expect(wasmKernels(2 ** 32)).toBeUndefined();
     expect(wasmKernels(100_000)?.allocate(100_000)).toHaveLength(100_000);

@@ -207,8 +207,8 @@ function copyAsset(asset: Asset, targetPath: string, ways: readonly OpenBeneath[
       throw changed(asset);
     }
   } finally {
-    closeSync(source);
     if (target !== undefined) closeSync(target);
+    closeSync(source);
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { CancelledError, FormatError, fromSystemError, UsageError } from '../errors.ts';
 import { loadNative, nativeIsa, nativeStatus } from '../native.ts';
+import { wasmStatus } from '../wasm.ts';
 import { combineFolds, type FoldResult } from './folds.ts';
 import { runNative } from './native-executor.ts';
 import { locateNonFinite, type NonFiniteHit } from './non-finite.ts';
@@ -80,6 +81,9 @@ export async function runProgram(
   const addon = executor === 'native' ? loadNative() : undefined;
   if (options.executor === 'native' && addon === undefined) {
     throw new UsageError('ERR_OPTION', `no native executor: ${nativeStatus().reason}`);
+  }
+  if (options.executor === 'wasm' && !wasmStatus().loaded) {
+    throw new UsageError('ERR_OPTION', `no kernels for WebAssembly: ${wasmStatus().reason}`);
   }
   let run: TileRun;
   try {

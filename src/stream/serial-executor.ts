@@ -95,7 +95,8 @@ class SerialMachine implements TileIo {
     const { ringBytes, scratchBytes } = program;
     const scratchStart = onCacheLine(ringBytes);
     const byteLength = scratchStart + scratchBytes;
-    const compiled = kernels === 'wasm' ? wasmKernels(byteLength) : undefined;
+    const isCalledFor = kernels === 'wasm' && program.jobs.some((job) => job.kernel === 'quantize');
+    const compiled = isCalledFor ? wasmKernels(byteLength) : undefined;
     this.kernels = compiled ?? REFERENCE_KERNELS;
     const memory = this.kernels.allocate(byteLength);
     this.#ring = memory.subarray(0, ringBytes);
