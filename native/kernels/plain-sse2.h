@@ -20,10 +20,12 @@ inline bool any(Mask m) { return _mm_movemask_ps(fromBits(m)) != 0; }
 inline Ints minPairs(Ints a, Ints b) { return ints(_mm_min_epi16(vector(a), vector(b))); }
 inline Ints maxPairs(Ints a, Ints b) { return ints(_mm_max_epi16(vector(a), vector(b))); }
 inline Ints minBytes(Ints a, Ints b) { return ints(_mm_min_epu8(vector(a), vector(b))); }
+// From both halves of the products: twice the upper one, and what the lower one rounds to in units of 2^15: 0, 1 or 2.
 inline Ints scalePairs(Ints a, Ints b) {
-  const Ints low = ((a << 16 >> 16) * (b << 16 >> 16) + 0x4000) >> 15;
-  const Ints high = ((a >> 16) * (b >> 16) + 0x4000) >> 15;
-  return (low & broadcastInt(0xffff)) | (high << 16);
+  const __m128i lower = _mm_mullo_epi16(vector(a), vector(b)), upper = _mm_mulhi_epi16(vector(a), vector(b));
+  const __m128i half = _mm_and_si128(_mm_srli_epi16(lower, 14), _mm_set1_epi16(1));
+  const __m128i rounded = _mm_add_epi16(_mm_srli_epi16(lower, 15), half);
+  return ints(_mm_add_epi16(_mm_add_epi16(upper, upper), rounded));
 }
 inline Ints sumProducts(Ints a, Ints b) { return ints(_mm_madd_epi16(vector(a), vector(b))); }
 

@@ -26,11 +26,14 @@ export const flags = [
 /** The compiled files: those that `border.cc` calls for. */
 export const compiled = ['border.cc', 'dispatch.cc', 'measure.cc', 'olive.cc', 'quantize-plain.cc'];
 
-/** Names of all sources and headers with their text, as if they lay in one directory. */
+/** Headers for other processors. */
+const FOREIGN = /^(?:simd-avx|plain-(?:sse2|neon|generic)\.h)/;
+
+/** Names of sources and headers with their text, as if they lay in one directory. */
 export function readSources() {
   const kernels = join(here, '..', 'kernels');
   const names = readdirSync(kernels)
-    .filter((name) => name.endsWith('.h') || compiled.includes(name))
+    .filter((name) => (name.endsWith('.h') && !FOREIGN.test(name)) || compiled.includes(name))
     .sort();
   return Object.fromEntries([
     ['border.cc', readFileSync(join(here, 'border.cc'), 'utf8')],

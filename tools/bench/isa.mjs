@@ -13,7 +13,8 @@ const VARIANTS = [
   { what: 'best instruction set', env: {} },
   { what: 'LATHE_ISA=avx2', env: { LATHE_ISA: 'avx2' } },
   { what: 'LATHE_ISA=plain', env: { LATHE_ISA: 'plain' } },
-  { what: 'LATHE_NATIVE=off', env: { LATHE_NATIVE: 'off' } },
+  { what: 'LATHE_ISA=wasm', env: { LATHE_ISA: 'wasm' } },
+  { what: 'LATHE_ISA=typescript', env: { LATHE_ISA: 'typescript' } },
 ];
 
 /**
