@@ -5,7 +5,8 @@
  *   node native/wasm/build.mjs           writes kernels.wasm
  *   node native/wasm/build.mjs --check   fails where it is not what the sources give
  *
- * The compiler is installed into native/wasm/node_modules, for which the registry of npm must be reachable.
+ * The compiler is installed into native/wasm/node_modules, for which the registry of npm must be reachable. Where it is
+ * not, nothing is checked, and a line says so; that the file was made from these sources is tested anyway.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -13,19 +14,16 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { compiled, digestSources, flags, here, readSources, SECTION, target } from './sources.mjs';
 
-/** @returns {Promise<typeof import('@yowasp/clang')>} */
-async function loadCompiler() {
-  if (!existsSync(join(here, 'node_modules', '@yowasp', 'clang'))) {
-    const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error'];
-    const { status } = spawnSync('npm', args, { cwd: here, stdio: ['ignore', 2, 2] });
-    if (status !== 0) throw new Error('the compiler could not be installed');
-  }
-  return import('@yowasp/clang');
+/** True when the compiler is there, or could be installed. */
+function hasCompiler() {
+  if (existsSync(join(here, 'node_modules', '@yowasp', 'clang'))) return true;
+  const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error', '--fetch-retries=1'];
+  return spawnSync('npm', args, { cwd: here, stdio: ['ignore', 2, 2] }).status === 0;
 }
 
 /** @returns {Promise<Uint8Array>} */
 async function compile() {
-  const { runClang } = await loadCompiler();
+  const { runClang } = await import('@yowasp/clang');
   const out = 'kernels.wasm';
   /** @param {Uint8Array | null} text */
   const stderr = (text) => text && process.stderr.write(text);
@@ -51,14 +49,24 @@ function customSection(name, content) {
   return Buffer.concat([Buffer.from([0, length, name.length]), Buffer.from(name), content]);
 }
 
-try {
+/** @param {boolean} isCheck */
+async function build(isCheck) {
+  if (!hasCompiler()) {
+    if (!isCheck) throw new Error('the compiler could not be installed');
+    process.stderr.write('not checked: the compiler could not be installed\n');
+    return;
+  }
   const bytes = await compile();
-  if (!process.argv.includes('--check')) {
+  if (!isCheck) {
     writeFileSync(target, bytes);
     process.stderr.write(`wrote ${target} (${bytes.length} bytes)\n`);
   } else if (!existsSync(target) || Buffer.compare(readFileSync(target), bytes) !== 0) {
     throw new Error(`${target} is not what its sources give: run npm run build:wasm`);
   }
+}
+
+try {
+  await build(process.argv.includes('--check'));
 } catch (error) {
   // That of the compiler holds all the sources.
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
