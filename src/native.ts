@@ -251,7 +251,8 @@ interface Loaded {
 // kBorderVersion in native/addon.cc.
 const BORDER_VERSION = 7;
 
-/** What LATHE_ISA can name besides instruction sets. */
+/** What LATHE_ISA can name: instruction sets of the addon, and kernels in its place. */
+const INSTRUCTION_SETS = ['plain', 'avx2', 'avx512'];
 const OTHER_KERNELS = ['wasm', 'typescript'];
 
 let loaded: Loaded | undefined;
@@ -285,8 +286,13 @@ function load(): Loaded {
   if (!['', 'on', 'off'].includes(wish)) {
     throw new UsageError('ERR_OPTION', `LATHE_NATIVE is "${wish}"`, { hint: 'use on or off' });
   }
-  if (wish === 'off') return { status: { loaded: false, reason: 'LATHE_NATIVE=off' } };
   const isa = process.env['LATHE_ISA'] ?? '';
+  if (isa !== '' && ![...INSTRUCTION_SETS, ...OTHER_KERNELS].includes(isa)) {
+    throw new UsageError('ERR_OPTION', `LATHE_ISA is "${isa}"`, {
+      hint: `use one of ${[...INSTRUCTION_SETS, ...OTHER_KERNELS].join(', ')}`,
+    });
+  }
+  if (wish === 'off') return { status: { loaded: false, reason: 'LATHE_NATIVE=off' } };
   if (wish === '' && OTHER_KERNELS.includes(isa)) {
     return { status: { loaded: false, reason: `LATHE_ISA=${isa}` } };
   }

@@ -47,6 +47,11 @@ describe('loading', () => {
     expect(() => native.loadNative()).toThrow('LATHE_NATIVE is "perhaps"');
   });
 
+  test.each(['on', 'off', ''])('with LATHE_NATIVE=%s so is an unknown LATHE_ISA', async (wish) => {
+    const native = await nativeWith({ LATHE_NATIVE: wish, LATHE_ISA: 'mmx' });
+    expect(() => native.nativeStatus()).toThrow('LATHE_ISA is "mmx"');
+  });
+
   test('the addon is loaded once', async () => {
     const native = await nativeWith({});
     expect(native.loadNative()).toBe(native.loadNative());

@@ -11,11 +11,6 @@ export function codeAt(packed: Uint8Array, bits: Bits, index: number): number {
   return ((packed[at >>> 3] as number) >> (at & 7)) & ((1 << bits) - 1);
 }
 
-/** The first `count` codes of a run of packed codes or zero points, one byte each. */
-export function unpackCodes(packed: Uint8Array, bits: Bits, count: number): Uint8Array {
-  return Uint8Array.from({ length: count }, (_, index) => codeAt(packed, bits, index));
-}
-
 /** The three parts of a quantized weight, laid out as `quantizeOutputs` says. */
 export interface QuantizedWeight {
   readonly codes: Uint8Array;

@@ -73,10 +73,6 @@ export async function runProgram(
   const total = program.inputBytes;
   const onBytes = onProgress && ((bytes: number) => onProgress(bytes, total));
   const threads = Math.max(1, Math.min(options.threads ?? program.threads, program.threads));
-  if (program.jobs.length === 0) {
-    onProgress?.(total, total);
-    return NOTHING_DONE;
-  }
   const { executor = 'native' } = options;
   const addon = executor === 'native' ? loadNative() : undefined;
   if (options.executor === 'native' && addon === undefined) {
@@ -84,6 +80,10 @@ export async function runProgram(
   }
   if (options.executor === 'wasm' && !wasmStatus().loaded) {
     throw new UsageError('ERR_OPTION', `no kernels for WebAssembly: ${wasmStatus().reason}`);
+  }
+  if (program.jobs.length === 0) {
+    onProgress?.(total, total);
+    return NOTHING_DONE;
   }
   let run: TileRun;
   try {

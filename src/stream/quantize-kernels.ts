@@ -20,7 +20,7 @@ export interface WeightTile {
 }
 
 export interface QuantizeKernels {
-  /** Gives `byteLength` bytes, which begin on a cache line. Tiles must lie in what the last call gave. */
+  /** Gives `byteLength` bytes, aligned for elements of any type. Tiles must lie in what the last call gave. */
   allocate(byteLength: number): Uint8Array;
   /** Gives the index, in source order, of the first element that cannot be quantized, or -1. */
   quantize(tile: WeightTile): number;

@@ -395,6 +395,9 @@ describe('surgeries and doctor', () => {
     expect(cli(['doctor'], off).stdout).toMatch(
       /^kernels +WebAssembly \(no addon: LATHE_NATIVE=off\)$/m,
     );
+    expect(cli(['doctor'], { env: { LATHE_ISA: 'typescript', LATHE_NATIVE: '' } }).stdout).toMatch(
+      /^kernels +TypeScript \(LATHE_ISA=typescript\)$/m,
+    );
     const typescript = { env: { LATHE_NATIVE: 'off', LATHE_ISA: 'typescript' } };
     expect(cli(['doctor'], typescript).stdout).toMatch(
       /^kernels +TypeScript \(no addon: LATHE_NATIVE=off; LATHE_ISA=typescript\)$/m,

@@ -21,8 +21,9 @@ function kernelLine(): string {
   const status = nativeStatus();
   if (native !== undefined) return `native, ${status.isa ?? native.info().isa}`;
   const why = `no addon: ${status.reason ?? 'unknown reason'}`;
-  const { loaded, reason } = wasmStatus();
-  return loaded ? `WebAssembly (${why})` : `TypeScript (${why}; ${reason ?? 'unknown reason'})`;
+  const { loaded, reason = 'unknown reason' } = wasmStatus();
+  if (loaded) return `WebAssembly (${why})`;
+  return reason === status.reason ? `TypeScript (${reason})` : `TypeScript (${why}; ${reason})`;
 }
 
 /** One line for `--version`. */
