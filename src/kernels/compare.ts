@@ -17,18 +17,6 @@ export interface CompareResult {
   readonly firstIndex: number;
 }
 
-/** The result of nothing, for folding. */
-export const emptyCompareResult: CompareResult = { compared: 0, different: 0, firstIndex: -1 };
-
-/** Both results as one; `first` covers lower indices. */
-export function mergeCompareResults(first: CompareResult, second: CompareResult): CompareResult {
-  return {
-    compared: first.compared + second.compared,
-    different: first.different + second.different,
-    firstIndex: first.firstIndex >= 0 ? first.firstIndex : second.firstIndex,
-  };
-}
-
 /**
  * Compares `rows` x `columns` elements of `elementBytes` bytes.
  * @param firstRow index of the first row in the whole, which `firstIndex` counts from

@@ -40,26 +40,6 @@ export interface TieGateResult {
   readonly worstIndex: number;
 }
 
-/** The result of nothing, for folding. */
-export const emptyTieGateResult: TieGateResult = {
-  compared: 0,
-  rejected: 0,
-  worstSteps: 0,
-  worstIndex: -1,
-};
-
-/** Both results as one; `first` covers lower indices. */
-export function mergeTieGateResults(first: TieGateResult, second: TieGateResult): TieGateResult {
-  const later = first.worstIndex < 0 || second.worstSteps > first.worstSteps;
-  const worst = second.worstIndex >= 0 && later ? second : first;
-  return {
-    compared: first.compared + second.compared,
-    rejected: first.rejected + second.rejected,
-    worstSteps: worst.worstSteps,
-    worstIndex: worst.worstIndex,
-  };
-}
-
 /**
  * Counts the elements that are not what their code stands for. With code q, zero point z and scale s, element x is
  * accepted when |x/s + z - q| ≤ 0.5 + |q - z|·2⁻¹⁰ + 2⁻⁶ (the half step of rounding to nearest, the rounding of scale
