@@ -3,6 +3,7 @@
 import { mkdirSync, readSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fromSystemError } from '../errors.ts';
+import type { FileRange } from '../model/tensor-data.ts';
 import {
   closeOutput,
   createOutput,
@@ -11,10 +12,10 @@ import {
   shareBlocks,
   writeBytes,
 } from '../stream/output-file.ts';
-import type { OutputFile } from '../stream/program.ts';
+import type { OutputFile, OutputPlace } from '../stream/program.ts';
 import { type Extent, outside, type SharedStretch, sharedStretches } from './block-sharing.ts';
 import { checkFreeSpace } from './disk.ts';
-import type { SavePlan } from './plan.ts';
+import type { PlannedWrite, SavePlan } from './plan.ts';
 
 /** Output files, open, and what they hold already. */
 export interface PlannedFiles {
@@ -22,6 +23,26 @@ export interface PlannedFiles {
   /** By file: the ranges that are there already. */
   readonly shared: ReadonlyMap<string, readonly Extent[]>;
   readonly sharedBytes: number;
+}
+
+/** Where a write goes. */
+export function placeOf({ file, byteOffset }: PlannedWrite, { files }: PlannedFiles): OutputPlace {
+  const target = files.get(file);
+  if (target === undefined) throw new Error(`the plan writes to ${file}, which it does not have`);
+  return { file: target, byteOffset };
+}
+
+/** What of `source`, which `write` copies, the files do not hold already, and where it goes. */
+export function* unsharedRanges(
+  write: PlannedWrite,
+  source: FileRange,
+  created: PlannedFiles,
+): Generator<{ readonly range: FileRange; readonly place: OutputPlace }> {
+  const { file, byteOffset: start } = placeOf(write, created);
+  for (const { byteOffset, byteLength } of outside(write, created.shared.get(write.file) ?? [])) {
+    const from = source.byteOffset + byteOffset - start;
+    yield { range: { ...source, byteOffset: from, byteLength }, place: { file, byteOffset } };
+  }
 }
 
 /** Bytes of `source` at a place where the output has zeros. */

@@ -9,6 +9,11 @@ import type { OutputFile } from '../stream/program.ts';
 const CAPACITY = 256 * KIB;
 /** Ranges below this are worth no tile of their own. */
 const SMALL = KIB;
+
+export function isSmall(range: FileRange): boolean {
+  return range.byteLength < SMALL;
+}
+
 /** What is read with a small range, since others are likely behind it. */
 const READ_AHEAD = 16 * KIB;
 
@@ -50,7 +55,7 @@ export class SmallWrites {
 
   /** Puts the bytes of a range that is small, and returns true; leaves others alone. */
   putRange(file: OutputFile, byteOffset: number, range: FileRange): boolean {
-    if (range.byteLength >= SMALL) return false;
+    if (!isSmall(range)) return false;
     this.put(file, byteOffset, this.#read(range));
     this.bytesRead += range.byteLength;
     return true;

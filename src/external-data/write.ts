@@ -1,16 +1,11 @@
 /** Executes a save plan: creates the files, streams every payload once, writes the graph. Nothing is visible yet. */
 
-import { PreconditionError } from '../errors.ts';
-import type { QuantizeParameters } from '../kernels/kernel.ts';
-import type { Derivation } from '../model/tensor-data.ts';
-import { type IoMode, type ProgramResult, runProgram } from '../stream/executor.ts';
+import type { IoMode } from '../stream/executor.ts';
 import { closeOutput } from '../stream/output-file.ts';
-import type { OutputPlace } from '../stream/program.ts';
-import { ProgramBuilder } from '../stream/program-builder.ts';
 import type { WeightError } from '../stream/weight-error.ts';
-import { outside } from './block-sharing.ts';
+import type { DerivedWrite, MovedPayloads, movePayloads } from './payload-program.ts';
 import type { PlannedWrite, SavePlan } from './plan.ts';
-import { createPlannedFiles, type PlannedFiles } from './planned-files.ts';
+import { createPlannedFiles, type PlannedFiles, placeOf, unsharedRanges } from './planned-files.ts';
 import { SmallWrites } from './small-writes.ts';
 
 /** Settings of everything that moves bytes. */
@@ -31,119 +26,6 @@ export interface TensorError extends WeightError {
   readonly tensor: string;
   readonly bits: number;
   readonly blockSize: number;
-}
-
-/** What a job of the program makes: the name of the codes, and how. */
-interface JobName {
-  readonly tensor: string;
-  readonly parameters: QuantizeParameters;
-}
-
-/**
- * Adds the copies of a plan to a program, but for what the files share already, and one job for each derivation.
- * Writes what is in memory. Returns the tensors that jobs can fail at.
- */
-function addWrites(
-  builder: ProgramBuilder,
-  allWrites: () => Iterable<PlannedWrite>,
-  small: SmallWrites,
-  { files, shared }: PlannedFiles,
-  measured: boolean,
-): Map<number, JobName> {
-  const names = new Map<number, JobName>();
-  const codeNames = new Map<Derivation, string>();
-  const places = new Map<Derivation, (OutputPlace | undefined)[]>();
-  const placeOf = ({ file, byteOffset }: PlannedWrite): OutputPlace => {
-    const target = files.get(file);
-    if (target === undefined) throw new Error(`the plan writes to ${file}, which it does not have`);
-    return { file: target, byteOffset };
-  };
-  for (const write of allWrites()) {
-    if (write.data.kind !== 'derived') continue;
-    const { derivation, output } = write.data;
-    const list = places.get(derivation) ?? [];
-    if (list[output] !== undefined) throw new Error(`the plan makes "${write.tensor}" twice`);
-    list[output] = placeOf(write);
-    places.set(derivation, list);
-    if (derivation.outputs[output]?.role === 'codes') codeNames.set(derivation, write.tensor);
-  }
-  for (const write of allWrites()) {
-    if (write.data.kind === 'inline') {
-      const { file, byteOffset } = placeOf(write);
-      small.put(file, byteOffset, write.data.bytes);
-      continue;
-    }
-    if (write.data.kind === 'range') {
-      const { file, byteOffset: start } = placeOf(write);
-      const source = write.data;
-      for (const { byteOffset, byteLength } of outside(write, shared.get(write.file) ?? [])) {
-        const from = source.byteOffset + byteOffset - start;
-        const range = { ...source, byteOffset: from, byteLength };
-        if (small.putRange(file, byteOffset, range)) continue;
-        builder.addCopy(range, { file, byteOffset });
-      }
-      continue;
-    }
-    const { derivation } = write.data;
-    const outputs = places.get(derivation);
-    if (outputs === undefined) continue;
-    places.delete(derivation);
-    const job = addDerivation(builder, derivation, outputs, write.tensor, measured);
-    if (job === undefined || derivation.kernel !== 'quantize') continue;
-    const { parameters } = derivation;
-    names.set(job, { tensor: codeNames.get(derivation) ?? write.tensor, parameters });
-  }
-  small.flush();
-  return names;
-}
-
-/** Adds the job of a derivation; gives its index where an element can make it fail. */
-function addDerivation(
-  builder: ProgramBuilder,
-  derivation: Derivation,
-  outputs: readonly (OutputPlace | undefined)[],
-  tensor: string,
-  measured: boolean,
-): number | undefined {
-  const [source] = derivation.sources;
-  const place = (role: string) => outputs[derivation.outputs.findIndex((o) => o.role === role)];
-  const needed = (role: string) => {
-    const found = place(role);
-    if (found === undefined) throw new Error(`the plan makes only part of "${tensor}"`);
-    return found;
-  };
-  switch (derivation.kernel) {
-    case 'quantize': {
-      const zeroPoints = place('zeroPoints');
-      const places = {
-        codes: needed('codes'),
-        scales: needed('scales'),
-        ...(zeroPoints === undefined ? {} : { zeroPoints }),
-      };
-      return builder.addQuantize(derivation.parameters, source, places, measured);
-    }
-    case 'cast':
-      builder.addCast(derivation.parameters, source, needed('data'));
-      return undefined;
-    case 'relayout':
-      builder.addRelayout(derivation.parameters, source, needed('data'));
-      return undefined;
-  }
-}
-
-function nonFiniteError(
-  hit: NonNullable<ProgramResult['nonFinite']>,
-  names: ReadonlyMap<number, JobName>,
-): PreconditionError {
-  const tensor = names.get(hit.job)?.tensor ?? 'a weight';
-  return new PreconditionError(
-    'ERR_NON_FINITE',
-    `the source of "${tensor}" has a NaN, an infinity or a number beyond 2^127 at channel ${hit.channel}, element ${hit.element}`,
-    {
-      hint: 'repair the export, or exclude the node from quantization',
-      details: { tensor, channel: hit.channel, element: hit.element },
-    },
-  );
 }
 
 /** Writes the `.onnx` but for the payloads that are not at hand, and returns those. */
@@ -169,6 +51,33 @@ function writeGraph(plan: SavePlan, small: SmallWrites, { files }: PlannedFiles)
   return rest;
 }
 
+/**
+ * Writes what is in memory, and ranges that are no work for a tile. Returns what is left: the writes that are made of
+ * others, and no answer where that is nothing.
+ */
+function writeSmall(
+  writes: Iterable<PlannedWrite>,
+  small: SmallWrites,
+  created: PlannedFiles,
+): { readonly derived: DerivedWrite[] } | undefined {
+  const derived: DerivedWrite[] = [];
+  let hasCopies = false;
+  for (const write of writes) {
+    const { data, tensor } = write;
+    if (data.kind === 'range') {
+      for (const { range, place } of unsharedRanges(write, data, created)) {
+        if (!small.putRange(place.file, place.byteOffset, range)) hasCopies = true;
+      }
+      continue;
+    }
+    const place = placeOf(write, created);
+    if (data.kind === 'inline') small.put(place.file, place.byteOffset, data.bytes);
+    else derived.push({ tensor, place, derivation: data.derivation, output: data.output });
+  }
+  small.flush();
+  return hasCopies || derived.length > 0 ? { derived } : undefined;
+}
+
 /** What a write moved. */
 export interface WriteResult {
   readonly bytesRead: number;
@@ -183,18 +92,6 @@ export interface WriteResult {
 export interface WriteOptions extends StreamOptions {
   /** Sum up how far quantized weights are from their sources, while they are in memory. */
   readonly measured: boolean;
-}
-
-function tensorErrors(
-  { errors }: ProgramResult,
-  names: ReadonlyMap<number, JobName>,
-): TensorError[] {
-  return [...errors].flatMap(([job, error]) => {
-    const name = names.get(job);
-    if (name === undefined) return [];
-    const { bits, blockSize } = name.parameters;
-    return [{ tensor: name.tensor, bits, blockSize, ...error }];
-  });
 }
 
 /**
@@ -214,29 +111,28 @@ export async function writePlan(
   const created = createPlannedFiles(plan, directory, otherBytes);
   const { files, sharedBytes } = created;
   try {
-    const builder = new ProgramBuilder(options);
     const small = new SmallWrites();
     const embedded = writeGraph(plan, small, created);
-    function* allWrites() {
+    function* writes() {
       yield* plan.dataWrites();
       yield* embedded;
     }
-    const names = addWrites(builder, allWrites, small, created, options.measured);
-    const result = await runProgram(builder.finish(), {
-      threads: options.threads,
-      io: options.io,
-      flushes: options.sync !== false,
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
-      ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
-    });
-    if (result.nonFinite !== undefined) throw nonFiniteError(result.nonFinite, names);
+    const rest = writeSmall(writes(), small, created);
+    if (rest === undefined) options.onProgress?.(0, 0);
+    const moved = rest && (await move({ writes, derived: rest.derived }, created, options));
     return {
-      bytesRead: result.bytesRead + small.bytesRead,
-      bytesWritten: result.bytesWritten + small.bytesWritten,
+      bytesRead: small.bytesRead + (moved?.bytesRead ?? 0),
+      bytesWritten: small.bytesWritten + (moved?.bytesWritten ?? 0),
       sharedBytes,
-      errors: tensorErrors(result, names),
+      errors: moved?.errors ?? [],
     };
   } finally {
     for (const file of files.values()) closeOutput(file);
   }
+}
+
+/** Loaded where there is something to move: a model whose blocks are shared has nothing. */
+async function move(...call: Parameters<typeof movePayloads>): Promise<MovedPayloads> {
+  const { movePayloads } = await import('./payload-program.ts');
+  return movePayloads(...call);
 }
