@@ -3,15 +3,22 @@
  *
  *   node --require tools/keep-code.cjs dist/cli/main.js inspect MODEL
  *
- * What that command compiles is kept, and what those below do, which have the rest of what most commands need.
+ * What that command compiles is kept, and what those below do, which have the rest of what most commands need. Of a
+ * file that all of them use only what the quick ones run: reading code takes time too, and `shrink` has enough of it.
  */
-const { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } = require('node:fs');
+const {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} = require('node:fs');
 const Module = require('node:module');
 const { tmpdir } = require('node:os');
 const { basename, dirname, join } = require('node:path');
-const { serialize } = require('node:v8');
+const { cachedDataVersionTag } = require('node:v8');
 const { Script } = require('node:vm');
-const { crc32 } = require('node:zlib');
 
 const [, main = '', , model = ''] = process.argv;
 const cli = dirname(main);
@@ -41,25 +48,40 @@ function exported(name) {
   return found.module.exports[name];
 }
 
+/** What is compiled by now of the files that had none kept yet. @param {Map<string, Buffer>} kept */
+function keep(kept) {
+  for (const [name, { source, script }] of loaded) {
+    if (kept.has(name)) continue;
+    const header = Buffer.alloc(4);
+    header.writeUInt32LE(source.length);
+    kept.set(name, Buffer.concat([header, source, script.createCachedData()]));
+  }
+}
+
+/** @param {readonly string[]} args */
+async function run(...args) {
+  const status = await exported('runCommandLine')(args);
+  if (status !== 0) throw new Error(`${args.join(' ')} ended with ${status}`);
+}
+
 process.once('beforeExit', async () => {
+  /** @type {Map<string, Buffer>} */
+  const kept = new Map();
   const output = mkdtempSync(join(tmpdir(), 'onnx-lathe-build-'));
   try {
-    for (const args of [
-      ['check', model],
-      ['shrink', model, '-o', join(output, 'small'), '--quiet'],
-      ['repack', model, '-o', join(output, 'same'), '--quiet'],
-    ]) {
-      const status = await exported('runCommandLine')(args);
-      if (status !== 0) throw new Error(`${args.join(' ')} ended with ${status}`);
-    }
+    await run('repack', model, '-o', join(output, 'same'), '--quiet');
+    await run('check', model);
+    keep(kept);
+    await run('shrink', model, '-o', join(output, 'small'), '--quiet');
+    keep(kept);
   } finally {
     rmSync(output, { recursive: true });
   }
-  const path = exported('useKeptCode')();
-  const kept = [...loaded].map(([name, { source, script }]) => [
-    name,
-    { source: crc32(source), code: script.createCachedData() },
-  ]);
-  writeFileSync(`${path}.part`, serialize(Object.fromEntries(kept)));
-  renameSync(`${path}.part`, path);
+  // As src/cli/kept-code.ts looks for it. By now V8 is set up as the command does that.
+  const versions = `${process.version}-${process.arch}-${cachedDataVersionTag()}`;
+  const directory = join(cli, `code-${versions}`);
+  const part = `${directory}.part`;
+  mkdirSync(part, { recursive: true });
+  for (const [name, code] of kept) writeFileSync(join(part, `${name}.bin`), code);
+  renameSync(part, directory);
 });

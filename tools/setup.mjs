@@ -115,7 +115,7 @@ function markFresh(part, inputs, outputs) {
 
 /** @param {string} name */
 function isKeptCode(name) {
-  return /^code-.*\.bin$/.test(name);
+  return /^code-v/.test(name);
 }
 
 /** What ensureDist makes. */
@@ -219,10 +219,12 @@ export function ensureKeptCode() {
   if ('enableCompileCache' in nodeModule) return;
   const keeper = join(root, 'tools', 'keep-code.cjs');
   const inputs = digest([keeper], [process.version, trace(compiledFiles()), trace(builtAddon())]);
-  const outputs = () => filesBelow(join(dist, 'cli'), isKeptCode);
+  const cli = join(dist, 'cli');
+  const directories = () => readdirSync(cli).filter(isKeptCode);
+  const outputs = () => directories().flatMap((name) => filesBelow(join(cli, name)));
   if (isFresh('code', inputs, outputs())) return;
-  for (const file of outputs()) rmSync(file);
-  const main = join(dist, 'cli', 'main.js');
+  for (const name of directories()) rmSync(join(cli, name), { recursive: true });
+  const main = join(cli, 'main.js');
   const model = join(root, 'examples', 'austen-tiny', 'mobius-fp16');
   const args = ['--require', keeper, main, 'inspect', model];
   // Code that was compiled with other flags would never be used.

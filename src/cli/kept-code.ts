@@ -3,55 +3,80 @@
  * beside the files (tools/keep-code.cjs), for the Node that built them; from version 22 on Node keeps code by itself.
  */
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import Module from 'node:module';
 import { basename, dirname, join } from 'node:path';
-import { cachedDataVersionTag, deserialize } from 'node:v8';
+import { cachedDataVersionTag } from 'node:v8';
 import { Script } from 'node:vm';
-import { crc32 } from 'node:zlib';
-
-/** Code by the name of the file it was compiled from, and the CRC-32 of that: V8 itself compares no more than lengths. */
-type KeptCode = Readonly<Record<string, { readonly source: number; readonly code: Buffer }>>;
 
 /** What Node's loader of CommonJS has and its types leave out. */
 interface Loaded {
   readonly exports: unknown;
+  loaded: boolean;
   readonly require: (id: string) => unknown;
 }
-type Loader = (module: Loaded, path: string) => void;
-const loaders = (Module as unknown as { readonly _extensions: Record<'.js', Loader> })._extensions;
+interface Loader {
+  new (path: string): Loaded;
+  readonly _cache: Record<string, Loaded>;
+  readonly _extensions: Record<'.js', (module: Loaded, path: string) => void>;
+}
+const loader = Module as unknown as Loader;
 
 /** The directory of this file and all that belongs to the command line. */
 const HERE = import.meta.dirname;
+/** Of the length of the source that stands before compiled code. */
+const HEADER_BYTES = 4;
 
-function readKeptCode(path: string): KeptCode | undefined {
+/** The script of a file, when its code is kept in `directory` and is still what the file would give. */
+function keptScript(path: string, directory: string): Script | undefined {
+  let kept: Buffer;
   try {
-    return deserialize(readFileSync(path));
+    kept = readFileSync(join(directory, `${basename(path)}.bin`));
   } catch {
     return undefined;
   }
+  const codeOffset = HEADER_BYTES + (kept.length < HEADER_BYTES ? 0 : kept.readUInt32LE());
+  const source = kept.subarray(HEADER_BYTES, codeOffset);
+  // V8 itself compares no more than lengths.
+  if (codeOffset >= kept.length || !source.equals(readFileSync(path))) return undefined;
+  const cachedData = kept.subarray(codeOffset);
+  return new Script(Module.wrap(source.toString('latin1')), { filename: path, cachedData });
 }
 
 /**
  * From here on the files beside this one are loaded with the code that is kept of them, where there is any and they are
  * still what it was made of. The bundler writes nothing but ASCII into them. None may have an `import()`: V8 does not
- * keep what it belongs to. Returns where the code is, or would be that V8 understands as it is set up now.
+ * keep what it belongs to.
  */
-export function useKeptCode(): string {
-  const path = join(HERE, `code-${process.version}-${process.arch}-${cachedDataVersionTag()}.bin`);
+export function useKeptCode(): void {
+  const versions = `${process.version}-${process.arch}-${cachedDataVersionTag()}`;
+  const directory = join(HERE, `code-${versions}`);
   // Only Node's own loader reads source maps.
-  const kept = process.sourceMapsEnabled === true ? undefined : readKeptCode(path);
-  if (kept === undefined) return path;
+  if (process.sourceMapsEnabled === true || !existsSync(directory)) return;
+  const { _cache: modules, _extensions: loaders } = loader;
   const load = loaders['.js'];
-  loaders['.js'] = (module, filename) => {
-    const entry = dirname(filename) === HERE ? kept[basename(filename)] : undefined;
-    const source = entry && readFileSync(filename);
-    if (entry === undefined || source === undefined || crc32(source) !== entry.source) {
-      return load(module, filename);
-    }
-    const options = { filename, cachedData: entry.code };
-    const run = new Script(Module.wrap(source.toString('latin1')), options).runInThisContext();
-    run(module.exports, (id: string) => module.require(id), module, filename, HERE);
+
+  /** @param root module that Node loaded itself, whose `require` finds whatever is not beside this file */
+  const run = (script: Script, module: Loaded, path: string, root: Loaded) => {
+    const require = (id: string) => (id.startsWith('./') ? beside(id, root) : root.require(id));
+    script.runInThisContext()(module.exports, require, module, path, HERE);
   };
-  return path;
+  /** What `require` does for a file that is known to be here, without looking for it in several places. */
+  const beside = (id: string, root: Loaded): unknown => {
+    const path = join(HERE, id);
+    const known = modules[path];
+    if (known !== undefined) return known.exports;
+    const script = keptScript(path, directory);
+    if (script === undefined) return root.require(id);
+    const module = new loader(path);
+    modules[path] = module;
+    run(script, module, path, root);
+    module.loaded = true;
+    return module.exports;
+  };
+  loaders['.js'] = (module, path) => {
+    const script = dirname(path) === HERE ? keptScript(path, directory) : undefined;
+    if (script === undefined) load(module, path);
+    else run(script, module, path, module);
+  };
 }

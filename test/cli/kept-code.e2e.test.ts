@@ -2,8 +2,6 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import nodeModule from 'node:module';
 import { dirname, join } from 'node:path';
-import { deserialize, serialize } from 'node:v8';
-import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { cliPath, repositoryPath } from '../support/cli.ts';
 import { useScratchDirectory } from '../support/scratch-directory.ts';
@@ -11,9 +9,13 @@ import { useScratchDirectory } from '../support/scratch-directory.ts';
 const scratch = useScratchDirectory();
 const MODEL = repositoryPath('examples/austen-tiny');
 const CLI = dirname(cliPath());
+/** Of the source in a file of compiled code; its length stands before it. */
+const SOURCE_OFFSET = 4;
 
+/** Where compiled code is kept in `directory`. */
 function kept(directory: string): string[] {
-  return readdirSync(directory).filter((name) => /^code-.*\.bin$/.test(name));
+  const names = readdirSync(directory).filter((name) => name.startsWith('code-'));
+  return names.map((name) => join(directory, name));
 }
 
 /** A copy of the built command line, in a package of its own. */
@@ -47,16 +49,17 @@ function keptHere(): void {
     expect(kept(CLI)).toHaveLength(1);
     const directory = install();
     const { name, original } = shout(directory);
-    rmSync(join(directory, kept(directory)[0] ?? ''));
+    rmSync(kept(directory)[0] ?? '', { recursive: true });
     const keeper = repositoryPath('tools/keep-code.cjs');
     const model = join(MODEL, 'mobius-fp16');
     const args = ['--require', keeper, join(directory, 'main.js'), 'inspect', model];
     expect(node(args)).toMatchObject({ status: 0, stderr: '' });
-    const path = join(directory, kept(directory)[0] ?? '');
-    const code = deserialize(readFileSync(path));
     writeFileSync(join(directory, name), original);
     expect(run(directory, 'inspect', MODEL).stdout).toContain('to shrink it:');
-    writeFileSync(path, serialize({ ...code, [name]: { ...code[name], source: crc32(original) } }));
+    const path = join(kept(directory)[0] ?? '', `${name}.bin`);
+    const code = readFileSync(path);
+    original.copy(code, SOURCE_OFFSET);
+    writeFileSync(path, code);
     expect(run(directory, 'inspect', MODEL).stdout).toContain('TO SHRINK IT:');
   });
 
@@ -71,7 +74,7 @@ function keptHere(): void {
   ])('gives what the files give: %s', (...args) => {
     const directory = install();
     const withCode = run(directory, ...args);
-    rmSync(join(directory, kept(directory)[0] ?? ''));
+    rmSync(kept(directory)[0] ?? '', { recursive: true });
     const changing = /"(seconds|peakRssBytes|freeDiskBytes)": *[\d.]+/g;
     const still = ({ stdout, ...rest }: typeof withCode) => ({
       ...rest,
@@ -86,13 +89,18 @@ function keptHere(): void {
     expect(run(directory, 'inspect', MODEL).stdout).toContain('TO SHRINK IT:');
   });
 
-  it.each(['', 'not code', '\xff\x0f', undefined])('can be missing or damaged: %j', (text) => {
-    const directory = install();
-    const [name = ''] = kept(directory);
-    if (text === undefined) rmSync(join(directory, name));
-    else writeFileSync(join(directory, name), text, 'latin1');
-    expect(run(directory, 'inspect', MODEL)).toMatchObject({ status: 0, stderr: '' });
-  });
+  it.each(['', 'not code', '\xff\x0f', '\0\0\0\0', undefined])(
+    'can be missing or damaged: %j',
+    (text) => {
+      const directory = install();
+      const [code = ''] = kept(directory);
+      for (const name of readdirSync(code)) {
+        if (text === undefined) rmSync(join(code, name));
+        else writeFileSync(join(code, name), text, 'latin1');
+      }
+      expect(run(directory, 'inspect', MODEL)).toMatchObject({ status: 0, stderr: '' });
+    },
+  );
 
   it('leaves source maps to Node', () => {
     const args = ['--enable-source-maps', cliPath(), 'inspect', join(scratch(), 'none')];
@@ -107,7 +115,7 @@ function keptHere(): void {
 function keptByNode(): void {
   it('is left to Node, whatever another version found worth keeping', () => {
     const directory = install();
-    writeFileSync(join(directory, `code-${process.version}-${process.arch}-0.bin`), 'not code');
+    writeFileSync(join(directory, `code-${process.version}-${process.arch}-0`), 'not code');
     expect(run(directory, 'inspect', MODEL)).toMatchObject({ status: 0, stderr: '' });
   });
 }
