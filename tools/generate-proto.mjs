@@ -1,70 +1,156 @@
 /**
- * Writes src/proto/onnx.js and src/proto/onnx.d.ts from src/proto/onnx.proto.
+ * Writes src/proto/onnx.ts from src/proto/onnx.proto: the types of the messages, and the table of their fields that
+ * src/proto/message-type.ts reads and writes them by.
  *
- * The code is generated without comments and without the functions this project does not call (verify, convert,
- * delimited, type URLs). The declarations need the comments of a second run, and lose them here: they restate names.
- * `--check` writes nothing and exits 1 when the committed files are not what the schema gives.
+ * `--check` writes nothing and exits 1 when the committed file is not what the schema gives.
  */
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import protobuf from 'protobufjs';
 
-const protoDirectory = fileURLToPath(new URL('../src/proto/', import.meta.url));
-const cliDirectory = dirname(createRequire(import.meta.url).resolve('protobufjs-cli/package.json'));
-const notice = '// Generated from onnx.proto by tools/generate-proto.mjs. Do not edit.\n';
+const schemaPath = fileURLToPath(new URL('../src/proto/onnx.proto', import.meta.url));
+const outputPath = fileURLToPath(new URL('../src/proto/onnx.ts', import.meta.url));
 
-const commonOptions = [
-  '--target=static-module',
-  '--wrap=esm',
-  '--dependency=protobufjs/minimal.js',
-  // A root of its own: other packages in the process may have generated an `onnx` namespace too.
-  '--root=onnx-lathe',
-  '--no-verify',
-  '--no-convert',
-  '--no-delimited',
-  '--no-typeurl',
-  '--no-service',
-];
+/** Types of properties by those of the schema. @type {Record<string, string>} */
+const SCALARS = {
+  string: 'string',
+  bytes: 'Uint8Array',
+  int32: 'number',
+  int64: 'Int64',
+  uint64: 'Int64',
+  float: 'number',
+  double: 'number',
+};
 
-/**
- * Runs pbjs and returns the text of the file `name` that it writes into `directory`.
- * @param {string} directory
- * @param {string} name
- * @param {string} option
- */
-function generate(directory, name, option) {
-  const pbjs = join(cliDirectory, 'bin', 'pbjs');
-  const out = join(directory, 'onnx.js');
-  const schema = join(protoDirectory, 'onnx.proto');
-  execFileSync(process.execPath, [pbjs, ...commonOptions, option, `--out=${out}`, schema]);
-  return readFileSync(join(directory, name), 'utf8');
+/** Name of a type within the package: `TypeProto.Tensor`. @param {protobuf.ReflectionObject} type */
+function pathOf(type) {
+  return type.fullName.replace(/^\.onnx\./, '');
 }
 
-/** @param {string} generated */
-function declarations(generated) {
-  return generated.replace(/^ *\/\*\*[\s\S]*?\*\/\n/gm, '').replace(/\n\n+/g, '\n');
+/** Name of the interface of what may be written as a message of that type: `TypeProto.ITensor`. @param {string} path */
+function shapeOf(path) {
+  return path.replace(/\w+$/, (name) => `I${name}`);
 }
 
-const scratch = mkdtempSync(join(tmpdir(), 'onnx-lathe-proto-'));
-try {
-  /** @type {Record<string, string>} */
-  const outputs = {
-    // The types are in onnx.d.ts; checking the code itself would only find what the generator leaves out.
-    'onnx.js': `${notice}// @ts-nocheck\n${generate(scratch, 'onnx.js', '--no-comments')}`,
-    'onnx.d.ts': notice + declarations(generate(scratch, 'onnx.d.ts', '--dts')),
-  };
-  for (const [name, text] of Object.entries(outputs)) {
-    const path = join(protoDirectory, name);
-    if (!process.argv.includes('--check')) {
-      writeFileSync(path, text);
-    } else if (readFileSync(path, 'utf8') !== text) {
-      process.stderr.write(`src/proto/${name} is not up to date: npm run generate:proto\n`);
-      process.exitCode = 1;
-    }
+/** @param {protobuf.Type} type */
+function fieldsOf(type) {
+  return type.fieldsArray.map((field) => field.resolve()).sort((a, b) => a.id - b.id);
+}
+
+/** Type of one element of a field. @param {protobuf.Field} field */
+function elementOf({ type, resolvedType }) {
+  return resolvedType === null ? SCALARS[type] : shapeOf(pathOf(resolvedType));
+}
+
+/** What a message that is written may have. @param {protobuf.Type} type */
+function shape(type) {
+  const fields = fieldsOf(type).map(
+    (field) => `${field.name}?: ${elementOf(field)}${field.repeated ? '[]' : ''} | null;`,
+  );
+  return `export interface I${type.name} { ${fields.join(' ')} $unknowns?: Uint8Array[]; }`;
+}
+
+/** What a message that was read has. @param {protobuf.Type} type */
+function message(type) {
+  const fields = fieldsOf(type)
+    .filter((field) => field.repeated || field.resolvedType === null)
+    .map((field) => `${field.name}: ${elementOf(field)}${field.repeated ? '[]' : ''};`);
+  return `export interface ${type.name} extends I${type.name} { ${fields.join(' ')} }`;
+}
+
+/** The types of a namespace, those within another behind it. @param {protobuf.NamespaceBase} space @returns {string} */
+function declarations(space) {
+  return space.nestedArray
+    .map((item) => {
+      if (!(item instanceof protobuf.Type)) return '';
+      const inner = declarations(item);
+      const nested = inner === '' ? '' : `export namespace ${item.name} {\n${inner}\n}\n`;
+      return `${shape(item)}\n${message(item)}\n${nested}`;
+    })
+    .join('\n');
+}
+
+/** @param {protobuf.Enum} type */
+function values(type) {
+  return `{ ${Object.entries(type.values)
+    .map(([name, value]) => `${name}: ${value}`)
+    .join(', ')} }`;
+}
+
+/** The classes of a namespace. @param {protobuf.NamespaceBase} space @returns {string} */
+function classes(space) {
+  return space.nestedArray
+    .map((item) => {
+      if (item instanceof protobuf.Enum) return `readonly ${item.name}: typeof ${item.name};`;
+      if (!(item instanceof protobuf.Type)) throw new Error(`${item.fullName} is no message`);
+      const path = `onnx.${pathOf(item)}`;
+      const own = `MessageType<${shapeOf(path)}, ${path}>`;
+      const inner = classes(item);
+      return `readonly ${item.name}: ${own}${inner === '' ? '' : ` & { ${inner} }`};`;
+    })
+    .join('\n');
+}
+
+/** @param {protobuf.NamespaceBase} space @returns {protobuf.ReflectionObject[]} */
+function everything(space) {
+  return space.nestedArray.flatMap((item) => [
+    item,
+    ...(item instanceof protobuf.Namespace ? everything(item) : []),
+  ]);
+}
+
+/** The fields of a message type. @param {protobuf.Type} type */
+function rows(type) {
+  const list = fieldsOf(type).map((field) => {
+    const content = field.resolvedType === null ? field.type : pathOf(field.resolvedType);
+    const isPacked = field.getOption('packed') === true;
+    const rule = isPacked ? 'packed' : field.repeated ? 'repeated' : '';
+    const row = [`${field.id}`, `'${field.name}'`, `'${content}'`];
+    if (rule !== '' || field.partOf) row.push(`'${rule}'`);
+    if (field.partOf) row.push(`'${field.partOf.name}'`);
+    return `[${row.join(', ')}],`;
+  });
+  return `'${pathOf(type)}': [\n${list.join('\n')}\n],`;
+}
+
+const { root } = protobuf.parse(readFileSync(schemaPath, 'utf8'));
+const schema = /** @type {protobuf.Namespace} */ (root.lookup('onnx'));
+const all = everything(schema);
+const enums = all.filter((item) => item instanceof protobuf.Enum);
+const types = all.filter((item) => item instanceof protobuf.Type);
+const inEnums = enums.map(
+  ({ parent, name }) => `Object.assign(types['${parent?.name}'] as object, { ${name} });`,
+);
+const text = `// Generated from onnx.proto by tools/generate-proto.mjs. Do not edit.
+
+import type { Int64 } from './int64.ts';
+import { defineMessages, type MessageType } from './message-type.ts';
+
+export namespace onnx {
+${declarations(schema)}
+}
+
+${enums.map((item) => `const ${item.name} = ${values(item)} as const;`).join('\n')}
+
+interface Types {
+${classes(schema)}
+}
+
+const types = defineMessages({
+${types.map(rows).join('\n')}
+});
+${inEnums.join('\n')}
+
+export const onnx = types as unknown as Types;
+`;
+
+if (process.argv.includes('--check')) {
+  if (readFileSync(outputPath, 'utf8') !== text) {
+    process.stderr.write(
+      'src/proto/onnx.ts is not what onnx.proto gives: npm run generate:proto\n',
+    );
+    process.exitCode = 1;
   }
-} finally {
-  rmSync(scratch, { recursive: true, force: true });
+} else {
+  writeFileSync(outputPath, text);
 }

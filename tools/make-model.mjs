@@ -6,8 +6,14 @@
  * `--help` lists the options. Exits: 0 made, 2 wrong arguments, 5 no space or another error of the system.
  */
 
-import { makeModel, NoSpaceError } from './make-model/make-model.mjs';
+import { existsSync } from 'node:fs';
 import { HELP, parseCommandLine, UsageError } from './make-model/options.mjs';
+
+if (!existsSync(new URL('../dist/index.js', import.meta.url))) {
+  process.stderr.write('make-model: dist/ is missing\n  run npm run build\n');
+  process.exit(2);
+}
+const { makeModel, NoSpaceError } = await import('./make-model/make-model.mjs');
 
 /** @param {number} bytes */
 function megabytes(bytes) {

@@ -7,7 +7,6 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
-  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -195,11 +194,7 @@ export function ensureDist({ force = false } = {}) {
   const expected = new Set();
   for (const file of files) {
     const target = join(dist, relative(source, file));
-    if (/\.js$|\.d\.ts$/.test(file)) {
-      // The generated protobuf code: the compiler reads its declarations and emits neither file.
-      cpSync(file, target);
-      expected.add(target);
-    } else if (file.endsWith('.ts')) {
+    if (file.endsWith('.ts')) {
       for (const ending of ['.js', '.js.map', '.d.ts']) {
         expected.add(target.replace(/\.ts$/, ending));
       }

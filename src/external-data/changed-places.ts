@@ -3,7 +3,7 @@
 import { withLength } from '../bytes.ts';
 import { tensorHeader, tensorPlace } from '../proto/deferred.ts';
 import type { TensorPlace, TensorPlaces } from '../proto/model-writer.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import type { PlannedTensors } from './planned-tensors.ts';
 import { payloadLength, type TensorPayload } from './runs.ts';
 import { entriesOf, holds, refersTo } from './tensor-fields.ts';

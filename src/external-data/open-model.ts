@@ -18,7 +18,7 @@ import { nodesOf } from '../proto/deferred.ts';
 import { fileReader } from '../proto/file-reader.ts';
 import { DECODED, EXTERNAL, type ExternalPlace, type TensorHeader } from '../proto/headers.ts';
 import { longToNumber } from '../proto/int64.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import type { Payload } from '../proto/skeleton.ts';
 import { checkRange, OpenedFiles } from './open-files.ts';
 import { checkExternalType, type ExternalEntry, parseExternalReference } from './reference.ts';

@@ -9,7 +9,7 @@ import { syncModel } from '../model/sync.ts';
 import type { Tensor } from '../model/tensor.ts';
 import { type EncodedModel, encodeModel } from '../proto/codec.ts';
 import { isExternal } from '../proto/deferred.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import { ChangedPlaces } from './changed-places.ts';
 import { type Home, HomedPayloads, homeChooser } from './homes.ts';
 import {

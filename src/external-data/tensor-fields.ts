@@ -3,7 +3,7 @@
 import type { InlineData } from '../model/tensor-data.ts';
 import { isExternal, tensorHeader } from '../proto/deferred.ts';
 import { EXTERNAL } from '../proto/headers.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import { type ExternalEntry, formatExternalReference } from './reference.ts';
 
 /** A range of a data file as a TensorProto names it. */

@@ -2,7 +2,7 @@
 
 import { DType } from '../dtypes.ts';
 import { longToNumber, toInt64 } from '../proto/int64.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import type { Node } from './node.ts';
 import type { Tensor } from './tensor.ts';
 

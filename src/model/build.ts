@@ -5,7 +5,7 @@ import { infoName, interfaceOf, nodesOf, tensorNameId } from '../proto/deferred.
 import { DECODED, type NodeTape } from '../proto/headers.ts';
 import type { Messages } from '../proto/message-list.ts';
 import { NO_NAME } from '../proto/name-table.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import { Graph } from './graph.ts';
 import { Declared, type DeclaredKind } from './scope.ts';
 import type { ResolveTensor } from './tensor-places.ts';

@@ -1,7 +1,7 @@
 /** Making a part of the main graph the whole of it. Pure. */
 
 import { tensorName } from '../proto/deferred.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import type { Graph } from './graph.ts';
 import type { Model } from './model.ts';
 import { calledFunctions, type Part } from './part.ts';

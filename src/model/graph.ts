@@ -4,7 +4,7 @@ import { initializersOf, interfaceOf } from '../proto/deferred.ts';
 import type { NodeTape } from '../proto/headers.ts';
 import type { Messages } from '../proto/message-list.ts';
 import { NO_NAME } from '../proto/name-table.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import { type AttributeValue, attributeProto } from './attributes.ts';
 import type { BuildContext } from './build.ts';
 import { Initializers } from './initializers.ts';

@@ -4,7 +4,7 @@ import { tensorNameId } from '../proto/deferred.ts';
 import { DECODED, type NodeTape } from '../proto/headers.ts';
 import type { Messages } from '../proto/message-list.ts';
 import type { NameTable } from '../proto/name-table.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import { TensorHeaders } from '../proto/tensor-headers.ts';
 import type { Scope } from './scope.ts';
 import type { Tensor } from './tensor.ts';

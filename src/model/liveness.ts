@@ -1,6 +1,6 @@
 /** What of a model can still influence its outputs. Pure. */
 
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import type { Graph } from './graph.ts';
 import type { Model } from './model.ts';
 import type { Node } from './node.ts';

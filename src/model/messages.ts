@@ -1,7 +1,7 @@
 /** Everything a serialized model consists of, whichever graph, function or training step it is in. Pure. */
 
 import { isPlainNode } from '../proto/deferred.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 
 /** A graph, a node or an entry of `input`, `output` and `value_info`, and the function it belongs to, if any. */
 export type FoundMessage = { readonly owner: onnx.IFunctionProto | undefined } & (

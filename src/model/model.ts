@@ -4,7 +4,7 @@ import { infoName } from '../proto/deferred.ts';
 import { NodeTape } from '../proto/headers.ts';
 import { longToNumber, toInt64 } from '../proto/int64.ts';
 import { NameTable } from '../proto/name-table.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import { AttributeType } from './attributes.ts';
 import { buildGraph } from './build.ts';
 import type { Graph } from './graph.ts';

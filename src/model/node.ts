@@ -2,7 +2,7 @@
 
 import { isPlainNode } from '../proto/deferred.ts';
 import { NO_NAME } from '../proto/name-table.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import type { Graph } from './graph.ts';
 import type { Value } from './value.ts';
 

@@ -1,6 +1,6 @@
 /** The part of the main graph that lies between values: what a model of its own for it consists of. Pure. */
 
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import type { Graph } from './graph.ts';
 import { groupBy } from './groups.ts';
 import type { Model } from './model.ts';

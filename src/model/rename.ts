@@ -1,7 +1,7 @@
 /** Renaming values of the main graph, with everything that refers to them by name. Pure. */
 
 import { infoName, peek, tensorName } from '../proto/deferred.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import type { Graph } from './graph.ts';
 import { namesHeldElsewhere } from './liveness.ts';
 import type { Model } from './model.ts';

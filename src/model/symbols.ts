@@ -2,7 +2,7 @@
 
 import { peek } from '../proto/deferred.ts';
 import { toInt64 } from '../proto/int64.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import { type FoundMessage, messagesOf } from './messages.ts';
 import type { Model } from './model.ts';
 import { syncModel } from './sync.ts';

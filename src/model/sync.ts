@@ -2,7 +2,7 @@
 
 import { infoName, tensorHeader, tensorName } from '../proto/deferred.ts';
 import { toInt64 } from '../proto/int64.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import type { Graph } from './graph.ts';
 import type { Model } from './model.ts';
 import type { Node } from './node.ts';

@@ -2,7 +2,7 @@
 
 import { denseByteLength, dtypeInfo } from '../dtypes.ts';
 import { longToBigInt } from '../proto/int64.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import type { Tensor } from './tensor.ts';
 
 type Numbers = readonly number[];

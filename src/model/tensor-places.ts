@@ -9,7 +9,7 @@ import { nodesOf, tensorHeader, tensorName } from '../proto/deferred.ts';
 import type { TensorHeader } from '../proto/headers.ts';
 import { longToNumber } from '../proto/int64.ts';
 import type { Messages } from '../proto/message-list.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import { checkTensorBytes, Tensor } from './tensor.ts';
 import { inlineByteLength, type TensorData } from './tensor-data.ts';
 

@@ -3,7 +3,7 @@
 import { type DTypeCode, denseByteLength, elementCount } from '../dtypes.ts';
 import { FormatError } from '../errors.ts';
 import type { Messages } from '../proto/message-list.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import { inlineByteLength, type TensorData } from './tensor-data.ts';
 
 const NOT_LISTED = -1;

@@ -1,7 +1,7 @@
 /** What a file states about the types and shapes of the values of one graph. Pure. */
 
 import { infoName } from '../proto/deferred.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import type { Graph } from './graph.ts';
 import type { Value } from './value.ts';
 

@@ -1,6 +1,6 @@
 /** A named edge of the graph: an input, an initializer, or one output of a node. Pure. */
 
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import type { Graph } from './graph.ts';
 import type { Node } from './node.ts';
 import type { Tensor } from './tensor.ts';

@@ -6,11 +6,11 @@ import { NodeTape } from './headers.ts';
 import { FILE_BYTE_LIMIT } from './limits.ts';
 import { type ModelSink, ModelWriter, type TensorPlaces } from './model-writer.ts';
 import { NameTable } from './name-table.ts';
-import { onnx } from './onnx.js';
+import { onnx } from './onnx.ts';
 import './placed-tensors.ts';
+import { LosslessReader } from './reader.ts';
 import type { Payload } from './skeleton.ts';
 import { diagnose, scanSkeleton } from './skeleton.ts';
-import { LosslessReader } from './strings.ts';
 import type { ByteReader } from './wire.ts';
 
 /** A decoded model and where the payloads are that it does not hold. */

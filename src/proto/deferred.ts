@@ -3,7 +3,6 @@
  * `value_info`, and an edit touches a few: the others stay the bytes they were, on the way in and on the way out.
  */
 
-import protobuf from 'protobufjs/minimal.js';
 import { FormatError, LatheError } from '../errors.ts';
 import { indexGraph, LISTS, type ListFields, passTensor } from './graph-index.ts';
 import {
@@ -16,6 +15,7 @@ import {
   requireEnd,
   type TensorHeader,
 } from './headers.ts';
+import { DEPTH_LIMIT } from './limits.ts';
 import {
   attachedList,
   attachList,
@@ -24,22 +24,9 @@ import {
   PlainList,
   withPassingLists,
 } from './message-list.ts';
-import { onnx } from './onnx.js';
-import { LosslessReader } from './strings.ts';
-
-/** The functions that pbjs generates for a message type. */
-export interface Codec<Message extends object> {
-  new (): Message;
-  encode(message: Message, writer?: protobuf.Writer, depth?: number): protobuf.Writer;
-  /** `target` is the message that a second occurrence of a singular field is merged into. */
-  decode(
-    reader: protobuf.Reader | Uint8Array,
-    length?: number,
-    end?: number,
-    depth?: number,
-    target?: Message | null,
-  ): Message;
-}
+import type { MessageType } from './message-type.ts';
+import { onnx } from './onnx.ts';
+import { LosslessReader } from './reader.ts';
 
 /**
  * Stands where a message stands, until something reads or writes one of its fields: then it decodes them all. Its
@@ -112,9 +99,9 @@ abstract class Deferred<Message> {
 }
 
 const plain = {
-  node: (onnx.NodeProto as Codec<onnx.NodeProto>).decode,
-  tensor: (onnx.TensorProto as Codec<onnx.TensorProto>).decode,
-  info: (onnx.ValueInfoProto as Codec<onnx.ValueInfoProto>).decode,
+  node: onnx.NodeProto.decode,
+  tensor: onnx.TensorProto.decode,
+  info: onnx.ValueInfoProto.decode,
 };
 
 class DeferredNode extends Deferred<onnx.NodeProto> {
@@ -148,11 +135,11 @@ function damaged(fileName: string, cause: unknown): LatheError {
 }
 
 /**
- * Gives stand-ins the fields of their messages, and makes the generated code of a message type write those that are
+ * Gives stand-ins the fields of their messages, and makes a message type write those that are
  * untouched as they came.
  */
-function defer<Message extends object>(
-  codec: Codec<Message>,
+function defer<Shape extends object, Message extends Shape>(
+  codec: MessageType<Shape, Message>,
   // biome-ignore lint/suspicious/noExplicitAny: the class of the message type, whatever its parameters
   type: new (...parameters: any[]) => Deferred<Message>,
 ): void {
@@ -169,9 +156,9 @@ function defer<Message extends object>(
       },
     });
   }
-  codec.decode = (reader, length, endTag, depth, target) => {
+  codec.decode = (source, length, depth, target) => {
     const into = target instanceof type ? target.message : target;
-    return decode(reader, length, endTag, depth, into);
+    return decode(source, length, depth, into);
   };
   codec.encode = (message, writer, depth) => {
     if (!(message instanceof type)) return encode(message, writer, depth);
@@ -182,18 +169,18 @@ function defer<Message extends object>(
   };
 }
 
-defer(onnx.NodeProto as Codec<onnx.NodeProto>, DeferredNode);
-defer(onnx.TensorProto as Codec<onnx.TensorProto>, DeferredTensor);
-defer(onnx.ValueInfoProto as Codec<onnx.ValueInfoProto>, DeferredInfo);
+defer(onnx.NodeProto, DeferredNode);
+defer(onnx.TensorProto, DeferredTensor);
+defer(onnx.ValueInfoProto, DeferredInfo);
 
 /** Tensors that are not initializers are deferred where they are met. */
-function deferTensors(codec: Codec<onnx.TensorProto>): void {
+function deferTensors(codec: typeof onnx.TensorProto): void {
   const { decode } = codec;
-  codec.decode = (reader, length, endTag, depth, target) => {
+  codec.decode = (reader, length, depth, target) => {
     const tape = reader instanceof LosslessReader ? reader.tape : undefined;
     const isDeferrable = tape !== undefined && length !== undefined && !target;
     if (!(reader instanceof LosslessReader) || !isDeferrable) {
-      return decode(reader, length, endTag, depth, target);
+      return decode(reader, length, depth, target);
     }
     const start = reader.pos;
     const end = start + length;
@@ -201,19 +188,19 @@ function deferTensors(codec: Codec<onnx.TensorProto>): void {
     const mark = passTensor(reader, end, tape);
     if (mark === DECODED) {
       reader.pos = start;
-      return decode(reader, length, endTag, depth);
+      return decode(reader, length, depth);
     }
     requireEnd(reader, end);
     return new DeferredTensor(tape, tape.addPlace(mark, start, end)) as unknown as onnx.TensorProto;
   };
 }
 
-deferTensors(onnx.TensorProto as Codec<onnx.TensorProto>);
+deferTensors(onnx.TensorProto);
 
 /** How the messages of a list are made, and how those are decoded in which more has to be seen. */
 interface Entry {
   readonly make: (tape: NodeTape, at: number) => Deferred<object>;
-  readonly decode: Codec<object>['decode'];
+  readonly decode: (reader: LosslessReader, byteLength: number, depth: number) => object;
 }
 
 const INFO_ENTRY: Entry = { make: (tape, at) => new DeferredInfo(tape, at), decode: plain.info };
@@ -228,18 +215,21 @@ const ENTRIES: readonly Entry[] = [
 ];
 
 /**
- * Makes the generated code of a graph or a function defer what is in its lists where it reads from a tape, and write
+ * Makes the message type of a graph or a function defer what is in its lists where it reads from a tape, and write
  * lists that nothing has read without making them.
  */
-function deferLists<Message extends object>(codec: Codec<Message>, fields: ListFields): void {
+function deferLists<Shape extends object, Message extends Shape>(
+  codec: MessageType<Shape, Message>,
+  fields: ListFields,
+): void {
   const { decode, encode } = codec;
   codec.encode = (message, writer, depth) => encode(withPassingLists(message), writer, depth);
-  codec.decode = (reader, length, endTag, depth, target) => {
+  codec.decode = (reader, length, depth = 0, target = undefined) => {
     const tape = reader instanceof LosslessReader ? reader.tape : undefined;
     const isDeferrable = tape !== undefined && length !== undefined && !target;
-    const isTooDeep = (depth ?? 0) > protobuf.Reader.recursionLimit;
+    const isTooDeep = depth > DEPTH_LIMIT;
     if (!(reader instanceof LosslessReader) || !isDeferrable || isTooDeep) {
-      return decode(reader, length, endTag, depth, target);
+      return decode(reader, length, depth, target);
     }
     const start = reader.pos;
     const end = start + length;
@@ -248,16 +238,15 @@ function deferLists<Message extends object>(codec: Codec<Message>, fields: ListF
     const message = new codec();
     for (let i = 0; i < others.length; i += 2) {
       reader.pos = others[i] as number;
-      decode(reader, (others[i + 1] as number) - reader.pos, endTag, depth, message);
+      decode(reader, (others[i + 1] as number) - reader.pos, depth, message);
     }
     let first = at;
     for (const [list, name] of LISTS.entries()) {
       const count = counts[list] as number;
       if (count === 0) continue;
       const entry = ENTRIES[list] as Entry;
-      const inner = (depth ?? 0) + 1;
       const decoded = decodeMarked(reader, tape, first, count, (bytes) =>
-        entry.decode(reader, bytes, undefined, inner),
+        entry.decode(reader, bytes, depth + 1),
       );
       attachList(message, name, new MessageList<object>(tape, first, count, entry.make, decoded));
       first += count * PLACE.LENGTH;
@@ -287,8 +276,8 @@ function decodeMarked<Message>(
   return decoded;
 }
 
-deferLists(onnx.GraphProto as Codec<onnx.GraphProto>, [1, 5, 11, 12, 13]);
-deferLists(onnx.FunctionProto as Codec<onnx.FunctionProto>, [7, 0, 0, 0, 12]);
+deferLists(onnx.GraphProto, [1, 5, 11, 12, 13]);
+deferLists(onnx.FunctionProto, [7, 0, 0, 0, 12]);
 
 type NodeOwner = onnx.IGraphProto | onnx.IFunctionProto;
 

@@ -1,6 +1,6 @@
 /**
  * Where the messages of a graph are and what they are called, found without decoding them: nodes and tensors go on
- * the tape, everything else is left to the generated code. What this file does, native/graph-index.cc does faster; a
+ * the tape, everything else is left to the message types. What this file does, native/graph-index.cc does faster; a
  * test compares the two.
  */
 
@@ -8,7 +8,7 @@ import { loadNative } from '../native.ts';
 import { DAMAGED, DECODED, INFO, type NodeTape, passField, requireEnd, TENSOR } from './headers.ts';
 import { PAYLOAD_THRESHOLD } from './limits.ts';
 import { hashBasis, type NameTable, NO_NAME } from './name-table.ts';
-import type { LosslessReader } from './strings.ts';
+import type { LosslessReader } from './reader.ts';
 import { isToken, tokenPrefix } from './token.ts';
 
 /** Lists of messages in a graph or a function, in the order of their places on the tape. */

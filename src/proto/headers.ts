@@ -2,7 +2,7 @@
 
 import { withLength } from '../bytes.ts';
 import type { NameTable } from './name-table.ts';
-import { LosslessReader } from './strings.ts';
+import { LosslessReader } from './reader.ts';
 
 /** What the entries of `external_data` say, where they are those that writers make. */
 export interface ExternalPlace {

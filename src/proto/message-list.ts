@@ -163,7 +163,7 @@ export function attachList(owner: object, property: string, list: Messages<unkno
   });
 }
 
-/** What generated code needs of an array, each message made for as long as it is looked at. */
+/** What a message type needs of a list, each message made for as long as it is looked at. */
 function passing<Message>(list: Messages<Message>): readonly Message[] {
   return new Proxy<Message[]>([], {
     get: (_, key) => (key === 'length' ? list.length : list.peek(Number(key))),

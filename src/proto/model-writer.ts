@@ -5,10 +5,10 @@
 
 import { PreconditionError } from '../errors.ts';
 import type { PayloadField } from './layout.ts';
-import type { onnx } from './onnx.js';
-import { LosslessWriter } from './strings.ts';
+import type { onnx } from './onnx.ts';
 import { isToken } from './token.ts';
-import { varintByteLength } from './wire.ts';
+import { varintByteLength, writeVarint } from './wire.ts';
+import { LosslessWriter } from './writer.ts';
 
 /** Takes a serialized model, gapless, in the order of the file. */
 export interface ModelSink {
@@ -123,22 +123,19 @@ export class ModelWriter extends LosslessWriter {
     return this;
   }
 
-  override bytes(value: Uint8Array | string): this {
-    if (typeof value !== 'string') requireValue('raw_data', value);
-    super.bytes(value);
-    return this;
+  override bytes(value: Uint8Array): this {
+    requireValue('raw_data', value);
+    return super.bytes(value);
   }
 
-  override floats(value: number[]): this {
-    if (value.length < MOST_TOKEN_NUMBERS) requireValue('float_data', Float32Array.from(value));
-    super.floats(value);
-    return this;
+  override floats(values: readonly number[]): this {
+    if (values.length < MOST_TOKEN_NUMBERS) requireValue('float_data', Float32Array.from(values));
+    return super.floats(values);
   }
 
-  override doubles(value: number[]): this {
-    if (value.length < MOST_TOKEN_NUMBERS) requireValue('double_data', Float64Array.from(value));
-    super.doubles(value);
-    return this;
+  override doubles(values: readonly number[]): this {
+    if (values.length < MOST_TOKEN_NUMBERS) requireValue('double_data', Float64Array.from(values));
+    return super.doubles(values);
   }
 
   #endField(): void {
@@ -157,12 +154,10 @@ export class ModelWriter extends LosslessWriter {
     const end = this.pos;
     const length = end - start - 1 + inserted;
     const width = varintByteLength(length);
-    this.states?.pop();
-    // Makes room, in the buffer too.
-    for (let more = 1; more < width; more++) this.bool(false);
+    this.starts.pop();
+    this.reserve(width - 1);
     this.buf.copyWithin(start + width, start + 1, end);
-    this.pos = start;
-    this.uint32(length);
+    writeVarint(this.buf, start, length, width);
     this.pos = end + width - 1;
     for (const hole of this.#holes.slice(holes)) hole.at += width - 1;
   }

@@ -1,11 +1,10 @@
 /** Tensors written with their value elsewhere: the message as it is, but for the fields that hold or name the value. */
 
-import type { Codec } from './deferred.ts';
 import { EXTERNAL } from './headers.ts';
 import { PAYLOAD_FIELDS, type PayloadField } from './layout.ts';
 import { ModelWriter, type TensorPlace } from './model-writer.ts';
-import { onnx } from './onnx.js';
-import { LosslessReader } from './strings.ts';
+import { onnx } from './onnx.ts';
+import { LosslessReader } from './reader.ts';
 import { isToken } from './token.ts';
 import { WireType } from './wire.ts';
 
@@ -90,10 +89,9 @@ function writePlaced(
   if (!isWritten) writeValue();
 }
 
-const codec = onnx.TensorProto as Codec<onnx.TensorProto>;
-const { encode } = codec;
+const { encode } = onnx.TensorProto;
 
-codec.encode = (message, writer, depth) => {
+onnx.TensorProto.encode = (message, writer, depth) => {
   const place = writer instanceof ModelWriter ? writer.places.get(message) : undefined;
   if (!(writer instanceof ModelWriter) || place === undefined) {
     return encode(message, writer, depth);

@@ -4,7 +4,7 @@ import { loadNative, type NativeAddon } from '../native.ts';
 import { tensorHeader } from './deferred.ts';
 import type { ExternalPlace, NodeTape, TensorHeader } from './headers.ts';
 import { MessageList, type Messages } from './message-list.ts';
-import type { onnx } from './onnx.js';
+import type { onnx } from './onnx.ts';
 import { readLossless } from './strings.ts';
 
 /** Columns of a row, and its length: native/tensor-headers.h. */

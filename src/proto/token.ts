@@ -1,7 +1,7 @@
 /** Stand-ins for payloads that are not in memory: what the fields of a tensor hold in their place. */
 
 import type { PayloadField } from './layout.ts';
-import type { onnx } from './onnx.js';
+import type { onnx } from './onnx.ts';
 import { secretBytes } from './secret-bytes.ts';
 
 const NONCE_BYTES = 16;

@@ -1,7 +1,7 @@
 /** Attributes of nodes: names, types, and that the value is in the field that the type says. Pure. */
 
 import { quoted } from '../external-data/reference.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import type { Findings, Place } from './findings.ts';
 import { onnxName } from './tensor-values.ts';
 

@@ -9,7 +9,7 @@ import { isSafetensorsName } from '../external-data/safetensors.ts';
 import { checkTensorBytes } from '../model/tensor.ts';
 import type { FileRange, SourceFile } from '../model/tensor-data.ts';
 import type { DecodedModel } from '../proto/codec.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import { checkRanges, type RangeSums } from './check-ranges.ts';
 import { SafetensorsCheck } from './check-safetensors.ts';
 import { checkSparse } from './check-sparse.ts';

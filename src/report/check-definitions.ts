@@ -3,7 +3,7 @@
 import { quoted } from '../external-data/reference.ts';
 import { tensorName, tensorNameId } from '../proto/deferred.ts';
 import { NO_NAME } from '../proto/name-table.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import { checkDefault } from './check-values.ts';
 import { nameIfWhole, peekIfWhole } from './check-wire.ts';
 import type { Frame, GraphContext } from './graph-frame.ts';

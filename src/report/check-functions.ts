@@ -3,7 +3,7 @@
 import { quoted } from '../external-data/reference.ts';
 import { findCycles } from '../model/cycles.ts';
 import { plainDomain } from '../model/node.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import type { Findings, Place } from './findings.ts';
 
 /** Domains of operators that are no functions of the model, whatever functions it has. */

@@ -7,7 +7,7 @@ import { quoted } from '../external-data/reference.ts';
 import { isPlainNode } from '../proto/deferred.ts';
 import type { NodeTape } from '../proto/headers.ts';
 import { NO_NAME } from '../proto/name-table.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import { defineAll, entryIds } from './check-definitions.ts';
 import { checkNode, type NodeScope } from './check-node.ts';
 import { checkOrder } from './check-order.ts';

@@ -3,7 +3,7 @@
 import { quoted } from '../external-data/reference.ts';
 import { plainDomain } from '../model/node.ts';
 import { longToBigInt } from '../proto/int64.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import type { Findings, Place } from './findings.ts';
 
 function domainLabel(domain: string): string {

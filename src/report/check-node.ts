@@ -1,7 +1,7 @@
 /** One node by itself: its operator, its attributes, and that it gives something. Pure. */
 
 import { plainDomain } from '../model/node.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import { checkAttributes } from './check-attributes.ts';
 import type { FunctionTable } from './check-functions.ts';
 import type { Imports } from './check-imports.ts';

@@ -2,7 +2,7 @@
 
 import { quoted } from '../external-data/reference.ts';
 import { findCycles } from '../model/cycles.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import type { Frame, GraphContext } from './graph-frame.ts';
 
 /** Nodes that a message names of a cycle. */

@@ -2,7 +2,7 @@
 
 import { DType, dtypeLabel, elementCount } from '../dtypes.ts';
 import { longToBigInt } from '../proto/int64.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import { dimsOf, findingOf, UNDEFINED } from './check-tensor.ts';
 import type { Findings, Place, Severity } from './findings.ts';
 

@@ -2,7 +2,7 @@
 
 import type { NodeTape } from '../proto/headers.ts';
 import { longToBigInt } from '../proto/int64.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import { checkAttributes } from './check-attributes.ts';
 import { FunctionTable, functionLabel } from './check-functions.ts';
 import { GraphCheck } from './check-graph.ts';

@@ -5,7 +5,7 @@ import { FormatError } from '../errors.ts';
 import { checkTensorBytes } from '../model/tensor.ts';
 import { EXTERNAL } from '../proto/headers.ts';
 import { longToNumber } from '../proto/int64.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import type { Payload } from '../proto/skeleton.ts';
 import type { FindingCode, Findings, Place, Severity } from './findings.ts';
 import { entryCount, filledFields, onnxName, typedFieldOf } from './tensor-values.ts';

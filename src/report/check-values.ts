@@ -3,7 +3,7 @@
 import { dtypeLabel } from '../dtypes.ts';
 import { quoted } from '../external-data/reference.ts';
 import { longToBigInt } from '../proto/int64.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import type { Findings, Place } from './findings.ts';
 
 /** Reports keys that are there more than once. */

@@ -2,10 +2,10 @@
 
 import { FormatError } from '../errors.ts';
 import { infoName, peek } from '../proto/deferred.ts';
-import { onnx } from '../proto/onnx.js';
+import { onnx } from '../proto/onnx.ts';
 import type { Findings, Place } from './findings.ts';
 
-/** A message as the generated code decodes it. */
+/** A message as it is decoded. */
 interface Message {
   readonly $unknowns?: readonly Uint8Array[];
 }

@@ -5,7 +5,7 @@ import type { Model } from '../model/model.ts';
 import type { Node } from '../model/node.ts';
 import type { Value } from '../model/value.ts';
 import { longToNumber } from '../proto/int64.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 
 /** Something that both models say, each in its way; undefined where one does not say it. */
 export interface Difference {

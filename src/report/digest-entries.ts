@@ -9,7 +9,7 @@ import { bytesInMemory } from '../model/tensor-bytes.ts';
 import type { DecodedModel } from '../proto/codec.ts';
 import { peek } from '../proto/deferred.ts';
 import { longToNumber } from '../proto/int64.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import type { CheckedTensors } from './check-data.ts';
 import { DIGEST_BYTES } from './hash-ranges.ts';
 import { tensorPlaces } from './tensor-places.ts';

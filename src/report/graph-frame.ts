@@ -1,7 +1,7 @@
 /** What the checks of a graph have in common. */
 
 import type { NodeTape } from '../proto/headers.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import type { NodeScope } from './check-node.ts';
 import type { WireCheck } from './check-wire.ts';
 import type { Findings, Place } from './findings.ts';

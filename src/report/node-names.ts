@@ -2,7 +2,7 @@
 
 import { tapeRecord } from '../proto/deferred.ts';
 import type { NodeTape } from '../proto/headers.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 
 /** Reads names of nodes from the tape where they are on it, else from the message. */
 export class NodeNames {

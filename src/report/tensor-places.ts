@@ -2,7 +2,7 @@
 
 import { isPlainNode, tensorName } from '../proto/deferred.ts';
 import type { NodeTape } from '../proto/headers.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import { functionLabel } from './check-functions.ts';
 import { innerPlace, type Place } from './findings.ts';
 import { NodeNames } from './node-names.ts';

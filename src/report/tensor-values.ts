@@ -1,7 +1,7 @@
 /** Which fields of a TensorProto hold a value, and how much of one. Pure. */
 
 import { type DTypeCode, dtypeInfo } from '../dtypes.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import type { Payload } from '../proto/skeleton.ts';
 
 /** Fields for the values of certain types; `rawData` is for all but strings. */

@@ -10,7 +10,7 @@ import { FREE_INITIALIZERS_IR, type Model } from '../model/model.ts';
 import type { Node } from '../model/node.ts';
 import { Tensor } from '../model/tensor.ts';
 import { longToBigInt } from '../proto/int64.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import { type Change, type Decline, defineSurgery, precondition } from './surgery.ts';
 
 function inline(dtype: number, dims: readonly number[], array: ArrayBufferView): Tensor {

@@ -15,7 +15,7 @@ import { type Part, partBetween } from '../model/part.ts';
 import type { Value } from '../model/value.ts';
 import { peek } from '../proto/deferred.ts';
 import { toInt64 } from '../proto/int64.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import { names, suggestion } from './options.ts';
 import { defineSurgery, precondition } from './surgery.ts';
 

@@ -6,7 +6,7 @@ import type { Model } from '../model/model.ts';
 import { syncModel } from '../model/sync.ts';
 import { infoName, peek } from '../proto/deferred.ts';
 import { longToNumber } from '../proto/int64.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 
 /** The newest version whose additions are known. */
 export const NEWEST_IR = 14;

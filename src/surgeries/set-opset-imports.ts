@@ -13,7 +13,7 @@ import { plainDomain } from '../model/node.ts';
 import { syncModel } from '../model/sync.ts';
 import { peek } from '../proto/deferred.ts';
 import { longToNumber, toInt64 } from '../proto/int64.ts';
-import type { onnx } from '../proto/onnx.js';
+import type { onnx } from '../proto/onnx.ts';
 import { NEWEST_OPSET, OPERATOR_VERSIONS } from './operator-versions.ts';
 import { choice, integer } from './options.ts';
 import { type Change, type Decline, defineSurgery, precondition } from './surgery.ts';

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { findLayerRoles } from '../../src/anatomy/layer-roles.ts';
 import { openModel } from '../../src/external-data/open-model.ts';
-import { onnx } from '../../src/proto/onnx.js';
+import { onnx } from '../../src/proto/onnx.ts';
 import { openText } from '../support/model-builder.ts';
 import { useScratchDirectory } from '../support/scratch-directory.ts';
 

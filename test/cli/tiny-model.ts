@@ -1,6 +1,6 @@
 import { closeSync, ftruncateSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { onnx } from '../../src/proto/onnx.js';
+import { onnx } from '../../src/proto/onnx.ts';
 
 const FLOAT = 1;
 const INT64 = 7;

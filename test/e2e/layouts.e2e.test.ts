@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compareOutputs } from '../../src/evaluate/compare-outputs.ts';
-import { onnx } from '../../src/proto/onnx.js';
+import { onnx } from '../../src/proto/onnx.ts';
 import { NAMED_RECIPES } from '../../src/recipes/named.ts';
 import { runRecipe } from '../../src/recipes/run-recipe.ts';
 import type { RunReport } from '../../src/recipes/run-report.ts';

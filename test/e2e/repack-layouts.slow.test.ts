@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compareOutputs } from '../../src/evaluate/compare-outputs.ts';
 import type { Layout } from '../../src/external-data/layout.ts';
-import { onnx } from '../../src/proto/onnx.js';
+import { onnx } from '../../src/proto/onnx.ts';
 import { runRecipe } from '../../src/recipes/run-recipe.ts';
 import { tensorContents } from '../support/tensor-list.ts';
 

@@ -8,7 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { MIB } from '../../src/bytes.ts';
 import type { OpenedModel } from '../../src/external-data/open-model.ts';
 import { checkOutput } from '../../src/external-data/output.ts';
-import { onnx } from '../../src/proto/onnx.js';
+import { onnx } from '../../src/proto/onnx.ts';
 import { planOutput } from '../../src/recipes/plan-output.ts';
 import { writeOutput } from '../../src/recipes/write-output.ts';
 import {

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { misorderedNodes, removeDead, removeUnread } from '../../src/model/liveness.ts';
 import { Model } from '../../src/model/model.ts';
 import { syncModel } from '../../src/model/sync.ts';
-import { onnx } from '../../src/proto/onnx.js';
+import { onnx } from '../../src/proto/onnx.ts';
 
 /** A node of a random graph: what it reads, as indices into what is defined before it, and what it contains. */
 interface Shape {

@@ -5,7 +5,7 @@ import { renameValues, takenNames } from '../../src/model/rename.ts';
 import { syncModel } from '../../src/model/sync.ts';
 import type { Value } from '../../src/model/value.ts';
 import { decodeModel } from '../../src/proto/codec.ts';
-import { onnx } from '../../src/proto/onnx.js';
+import { onnx } from '../../src/proto/onnx.ts';
 import { bytesOf } from '../proto/payloads.ts';
 
 /** A node: what it reads, as indices into what is defined before it, and the nodes of its body. */

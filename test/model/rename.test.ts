@@ -5,7 +5,7 @@ import type { Model } from '../../src/model/model.ts';
 import { renameValues, takenNames } from '../../src/model/rename.ts';
 import { syncModel } from '../../src/model/sync.ts';
 import type { Value } from '../../src/model/value.ts';
-import type { onnx } from '../../src/proto/onnx.js';
+import type { onnx } from '../../src/proto/onnx.ts';
 import { bytesOf } from '../proto/payloads.ts';
 import { writeModel } from '../support/model-builder.ts';
 import { useScratchDirectory } from '../support/scratch-directory.ts';

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { Model } from '../../src/model/model.ts';
 import { syncModel } from '../../src/model/sync.ts';
-import { onnx } from '../../src/proto/onnx.js';
+import { onnx } from '../../src/proto/onnx.ts';
 import { parseModelText } from '../support/model-text.ts';
 
 const LAYOUTS = fileURLToPath(new URL('../models/layouts', import.meta.url));

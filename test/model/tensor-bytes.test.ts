@@ -3,7 +3,7 @@ import { DType } from '../../src/dtypes.ts';
 import { Tensor } from '../../src/model/tensor.ts';
 import { bytesInMemory } from '../../src/model/tensor-bytes.ts';
 import { toInt64 } from '../../src/proto/int64.ts';
-import type { onnx } from '../../src/proto/onnx.js';
+import type { onnx } from '../../src/proto/onnx.ts';
 
 const [UINT16, UINT32, UINT64, INT4] = [4, 12, 13, 22];
 

@@ -1,7 +1,7 @@
 /** Random models with tensors in every place a TensorProto can sit. */
 
 import fc from 'fast-check';
-import type { onnx } from '../../src/proto/onnx.js';
+import type { onnx } from '../../src/proto/onnx.ts';
 
 const name = fc.string({ unit: 'grapheme', maxLength: 12 });
 const byteLength = fc.oneof(
@@ -108,7 +108,7 @@ const { graph, attribute, node } = fc.letrec<{
     .map(defined),
 }));
 
-/** A model as protobufjs writes it, with payloads of all sizes around the threshold. */
+/** A model with payloads of all sizes around the threshold. */
 export const arbitraryModel: fc.Arbitrary<onnx.IModelProto> = fc
   .record(
     {

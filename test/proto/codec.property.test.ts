@@ -2,10 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { FormatError, type LatheError } from '../../src/errors.ts';
 import { decodeModel, encodeModel } from '../../src/proto/codec.ts';
-import { onnx } from '../../src/proto/onnx.js';
+import { onnx } from '../../src/proto/onnx.ts';
+import { LosslessReader } from '../../src/proto/reader.ts';
 import { scanSkeleton } from '../../src/proto/skeleton.ts';
-import { LosslessReader, LosslessWriter } from '../../src/proto/strings.ts';
 import { memoryReader } from '../../src/proto/wire.ts';
+import { LosslessWriter } from '../../src/proto/writer.ts';
 import { arbitraryModel } from './arbitrary-model.ts';
 import { assemble, elidedPayloads, tensorsOf } from './payloads.ts';
 
@@ -20,7 +21,7 @@ function bytesOf(tensor: onnx.ITensorProto, field: string): Uint8Array {
   return new Uint8Array(Float64Array.from(tensor.doubleData ?? []).buffer);
 }
 
-/** The bytes protobufjs alone makes of a model; those of a model it cannot read. */
+/** The bytes of a model that was decoded whole; those of a model that cannot be. */
 function canonical(bytes: Uint8Array): Uint8Array {
   let model: onnx.ModelProto;
   try {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { FormatError, PreconditionError } from '../../src/errors.ts';
 import { decodeModel, encodeModel } from '../../src/proto/codec.ts';
-import { onnx } from '../../src/proto/onnx.js';
+import { onnx } from '../../src/proto/onnx.ts';
 import { memoryReader } from '../../src/proto/wire.ts';
 import { assemble, elidedPayloads, segmentsOf, tensorsOf } from './payloads.ts';
 import { field, floats, intField, pattern } from './wire-builder.ts';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { longToBigInt, longToNumber, toInt64 } from '../../src/proto/int64.ts';
-import { onnx } from '../../src/proto/onnx.js';
+import { onnx } from '../../src/proto/onnx.ts';
 
 function throughTheWire(value: bigint): onnx.IOperatorSetIdProto['version'] {
   const bytes = onnx.OperatorSetIdProto.encode({ version: toInt64(value, 'v') }).finish();

@@ -1,7 +1,7 @@
 /** What a caller of the codec does with payloads: find the tensors, and copy their bytes to the new file. */
 
 import { type DecodedModel, type EncodedModel, encodeModel } from '../../src/proto/codec.ts';
-import type { onnx } from '../../src/proto/onnx.js';
+import type { onnx } from '../../src/proto/onnx.ts';
 import type { ByteReader } from '../../src/proto/wire.ts';
 
 /** Every TensorProto of a model, wherever one can sit. */

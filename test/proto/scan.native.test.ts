@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fileReader } from '../../src/proto/file-reader.ts';
-import { onnx } from '../../src/proto/onnx.js';
+import { onnx } from '../../src/proto/onnx.ts';
 import { type Skeleton, scanInTypeScript, scanNatively } from '../../src/proto/skeleton.ts';
-import { LosslessWriter } from '../../src/proto/strings.ts';
 import { type ByteReader, memoryReader } from '../../src/proto/wire.ts';
+import { LosslessWriter } from '../../src/proto/writer.ts';
 import { arbitraryModel } from './arbitrary-model.ts';
 import { field, pattern, rawField } from './wire-builder.ts';
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { onnx as oldOnnx } from 'onnx-proto';
 import { describe, expect, test } from 'vitest';
 import { decodeModel, encodeModel } from '../../src/proto/codec.ts';
-import { onnx } from '../../src/proto/onnx.js';
+import { onnx } from '../../src/proto/onnx.ts';
 import { memoryReader } from '../../src/proto/wire.ts';
 import { assemble, bytesOf, elidedPayloads } from './payloads.ts';
 import { field, intField } from './wire-builder.ts';

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ResourceError } from '../../src/errors.ts';
 import { decodeModel, encodeModel } from '../../src/proto/codec.ts';
 import { fileReader } from '../../src/proto/file-reader.ts';
-import { onnx } from '../../src/proto/onnx.js';
+import { onnx } from '../../src/proto/onnx.ts';
 import { scanSkeleton } from '../../src/proto/skeleton.ts';
 import type { ByteReader } from '../../src/proto/wire.ts';
 import { memoryReader } from '../../src/proto/wire.ts';

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { onnx } from '../../src/proto/onnx.js';
-import { LosslessReader, LosslessWriter } from '../../src/proto/strings.ts';
+import { onnx } from '../../src/proto/onnx.ts';
+import { LosslessReader } from '../../src/proto/reader.ts';
+import { LosslessWriter } from '../../src/proto/writer.ts';
 import { field } from './wire-builder.ts';
 
 function decode(bytes: Iterable<number>): string {

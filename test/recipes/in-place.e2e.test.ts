@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
 import { PreconditionError, UsageError } from '../../src/errors.ts';
 import { openModel } from '../../src/external-data/open-model.ts';
-import type { onnx } from '../../src/proto/onnx.js';
+import type { onnx } from '../../src/proto/onnx.ts';
 import { runRecipe } from '../../src/recipes/run-recipe.ts';
 import { inspectModel } from '../../src/report/inspect.ts';
 import { declaredFeeds, relativeError, runModel, writeModel } from '../support/model-builder.ts';

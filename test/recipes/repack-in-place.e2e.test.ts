@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { PreconditionError } from '../../src/errors.ts';
 import type { Layout } from '../../src/external-data/layout.ts';
-import { onnx } from '../../src/proto/onnx.js';
+import { onnx } from '../../src/proto/onnx.ts';
 import { runRecipe } from '../../src/recipes/run-recipe.ts';
 import { snapshot } from '../cli/tree.ts';
 import {

@@ -2,7 +2,7 @@ import { copyFileSync, readdirSync, readFileSync, statSync, writeFileSync } from
 import { describe, expect, it } from 'vitest';
 import { PreconditionError, UsageError } from '../../src/errors.ts';
 import type { Layout } from '../../src/external-data/layout.ts';
-import type { onnx } from '../../src/proto/onnx.js';
+import type { onnx } from '../../src/proto/onnx.ts';
 import { runRecipe } from '../../src/recipes/run-recipe.ts';
 import { checkModel } from '../../src/report/check.ts';
 import { inspectModel } from '../../src/report/inspect.ts';

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { PreconditionError, UsageError } from '../../src/errors.ts';
 import type { Layout } from '../../src/external-data/layout.ts';
-import { onnx } from '../../src/proto/onnx.js';
+import { onnx } from '../../src/proto/onnx.ts';
 import { type RunRecipeOptions, runRecipe } from '../../src/recipes/run-recipe.ts';
 import { runBoth } from '../support/compare-runs.ts';
 import { declaredFeeds, runModel, writeModel } from '../support/model-builder.ts';

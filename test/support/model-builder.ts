@@ -6,7 +6,7 @@ import { DType } from '../../src/dtypes.ts';
 import { asNumbers, type HostTensor } from '../../src/evaluate/host-tensor.ts';
 import { openSession } from '../../src/evaluate/session.ts';
 import { type OpenedModel, openModel } from '../../src/external-data/open-model.ts';
-import { onnx } from '../../src/proto/onnx.js';
+import { onnx } from '../../src/proto/onnx.ts';
 import { parseModelText, type TextModel } from './model-text.ts';
 import { encodeNumbers, type KnownTensor, randomNumbers } from './tensor-values.ts';
 

@@ -7,7 +7,7 @@ import type { Node } from '../../src/model/node.ts';
 import type { Tensor } from '../../src/model/tensor.ts';
 import type { Value } from '../../src/model/value.ts';
 import { longToNumber } from '../../src/proto/int64.ts';
-import type { onnx } from '../../src/proto/onnx.js';
+import type { onnx } from '../../src/proto/onnx.ts';
 
 function declared(name: string, info: onnx.IValueInfoProto | undefined): string {
   const tensor = info?.type?.tensorType;

@@ -19,7 +19,7 @@
  */
 
 import { attributeProto } from '../../src/model/attributes.ts';
-import type { onnx } from '../../src/proto/onnx.js';
+import type { onnx } from '../../src/proto/onnx.ts';
 import { describedTensor, type KnownTensor, TYPE_CODES } from './tensor-values.ts';
 
 /** A parsed model: the messages, and the bytes of every tensor in them. */

@@ -2,7 +2,7 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { onnx } from '../../src/proto/onnx.js';
+import { onnx } from '../../src/proto/onnx.ts';
 
 /** What is in data files where no tensor lies: not zero, so that it is seen where it does not belong. */
 const DEAD = 0xee;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openModel } from '../../src/external-data/open-model.ts';
 import { encodeFloats } from '../../src/kernels/float-types.ts';
-import type { onnx } from '../../src/proto/onnx.js';
+import type { onnx } from '../../src/proto/onnx.ts';
 import { cli } from '../support/cli.ts';
 import { expectClose, runBoth } from '../support/compare-runs.ts';
 import { relativeError, type WriteModelOptions, writeModel } from '../support/model-builder.ts';

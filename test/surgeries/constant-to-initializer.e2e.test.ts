@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { PreconditionError } from '../../src/errors.ts';
 import { openModel } from '../../src/external-data/open-model.ts';
 import { toInt64 } from '../../src/proto/int64.ts';
-import type { onnx } from '../../src/proto/onnx.js';
+import type { onnx } from '../../src/proto/onnx.ts';
 import { cli } from '../support/cli.ts';
 import { expectClose } from '../support/compare-runs.ts';
 import { declaredFeeds, runModel, writeModel } from '../support/model-builder.ts';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { onnx } from '../../src/proto/onnx.js';
+import type { onnx } from '../../src/proto/onnx.ts';
 import { BODY, type Edit, metadataProps, useStep } from './ir-version-step.ts';
 
 const run = useStep();

@@ -1,7 +1,7 @@
 /** Runs `set-ir-version` on a small model with one more feature than it had. */
 
 import { readFileSync } from 'node:fs';
-import { onnx } from '../../src/proto/onnx.js';
+import { onnx } from '../../src/proto/onnx.ts';
 import { parseStep } from '../../src/recipes/recipe.ts';
 import type { WriteModelOptions } from '../support/model-builder.ts';
 import { runText } from '../support/recipe-run.ts';

@@ -8,7 +8,7 @@ import { DType } from '../../src/dtypes.ts';
 import { openModel } from '../../src/external-data/open-model.ts';
 import { dequantize } from '../../src/kernels/dequantize.ts';
 import { decodeFloats } from '../../src/kernels/float-types.ts';
-import type { onnx } from '../../src/proto/onnx.js';
+import type { onnx } from '../../src/proto/onnx.ts';
 import { expectClose, runBoth } from '../support/compare-runs.ts';
 import type { WriteModelOptions } from '../support/model-builder.ts';
 import {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { PreconditionError, UsageError } from '../../src/errors.ts';
-import { onnx } from '../../src/proto/onnx.js';
+import { onnx } from '../../src/proto/onnx.ts';
 import { checkRecipe, parseStep } from '../../src/recipes/recipe.ts';
 import { operatorVersion } from '../../src/surgeries/set-opset-imports.ts';
 import type { WriteModelOptions } from '../support/model-builder.ts';

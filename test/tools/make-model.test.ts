@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { onnx } from '../../src/proto/onnx.js';
+import { onnx } from '../../src/proto/onnx.ts';
 import { makeModel } from '../../tools/make-model/make-model.mjs';
 import { parseCommandLine, UsageError } from '../../tools/make-model/options.mjs';
 

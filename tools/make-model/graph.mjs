@@ -1,6 +1,6 @@
 /** Collects the nodes, weights, inputs and outputs of a graph, in ONNX's words. Pure. */
 
-import { onnx } from '../../src/proto/onnx.js';
+import { onnx } from '../../dist/proto/onnx.js';
 
 /** @typedef {import('./options.mjs').WeightType} WeightType */
 

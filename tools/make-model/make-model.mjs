@@ -2,7 +2,7 @@
 
 import { existsSync, mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { onnx } from '../../src/proto/onnx.js';
+import { onnx } from '../../dist/proto/onnx.js';
 import { GENAI_NODES, genaiDecoder } from './genai.mjs';
 import { TENSOR_TYPE } from './graph.mjs';
 import { MOBIUS_NODES, mobiusDecoder } from './mobius.mjs';

@@ -3,7 +3,7 @@
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { ExternalEntry } from '../../../src/external-data/reference.ts';
-import type { onnx } from '../../../src/proto/onnx.js';
+import type { onnx } from '../../../src/proto/onnx.ts';
 import type { Workspace } from '../workspace.ts';
 import { addModel, COUNT, external, numbers, reference, write } from './models.ts';
 

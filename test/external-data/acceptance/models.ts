@@ -2,7 +2,7 @@
 
 import { DType } from '../../../src/dtypes.ts';
 import type { ExternalEntry } from '../../../src/external-data/reference.ts';
-import { onnx } from '../../../src/proto/onnx.js';
+import { onnx } from '../../../src/proto/onnx.ts';
 import type { Workspace } from '../workspace.ts';
 
 /** Elements of `w`: enough for it to be external data in what is written, too. */

@@ -3,7 +3,7 @@
 import { Tensor } from 'onnxruntime-common';
 import { InferenceSession } from 'onnxruntime-node';
 import { DType } from '../../../src/dtypes.ts';
-import { onnx } from '../../../src/proto/onnx.js';
+import { onnx } from '../../../src/proto/onnx.ts';
 
 export type Graph = onnx.IGraphProto & {
   node: onnx.INodeProto[];

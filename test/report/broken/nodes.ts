@@ -1,4 +1,4 @@
-import type { onnx } from '../../../src/proto/onnx.js';
+import type { onnx } from '../../../src/proto/onnx.ts';
 import { type Case, type Edit, localFunction, node, withFunctions } from './case.ts';
 
 /** Makes `y` a LeakyRelu with attributes. */

@@ -1,5 +1,5 @@
 import { DType } from '../../../src/dtypes.ts';
-import type { onnx } from '../../../src/proto/onnx.js';
+import type { onnx } from '../../../src/proto/onnx.ts';
 import type { Case, Edit } from './case.ts';
 
 /** Adds a sparse initializer of four elements, one of them set. */

@@ -1,5 +1,5 @@
 import { DType } from '../../../src/dtypes.ts';
-import type { onnx } from '../../../src/proto/onnx.js';
+import type { onnx } from '../../../src/proto/onnx.ts';
 import { type Case, type Edit, floats, info, node, weight } from './case.ts';
 
 /** Adds a tensor that is an output, so that a runtime looks at it. */
