@@ -26,7 +26,7 @@ const cli = dirname(main);
 const loaders = /** @type {{ _extensions: { '.js': Loader } }} */ (/** @type {unknown} */ (Module))
   ._extensions;
 const load = loaders['.js'];
-/** @type {Map<string, { module: NodeJS.Module, source: Buffer, script: InstanceType<typeof Script> }>} */
+/** @type {Map<string, { module: NodeJS.Module, text: string, script: InstanceType<typeof Script> }>} */
 const loaded = new Map();
 
 loaders['.js'] = (module, filename) => {
@@ -34,9 +34,9 @@ loaders['.js'] = (module, filename) => {
     load(module, filename);
     return;
   }
-  const source = readFileSync(filename);
-  const script = new Script(Module.wrap(source.toString('latin1')), { filename });
-  loaded.set(basename(filename), { module, source, script });
+  const text = Module.wrap(readFileSync(filename, 'latin1'));
+  const script = new Script(text, { filename });
+  loaded.set(basename(filename), { module, text, script });
   const require = (/** @type {string} */ id) => module.require(id);
   script.runInThisContext()(module.exports, require, module, filename, cli);
 };
@@ -50,11 +50,12 @@ function exported(name) {
 
 /** What is compiled by now of the files that had none kept yet. @param {Map<string, Buffer>} kept */
 function keep(kept) {
-  for (const [name, { source, script }] of loaded) {
+  for (const [name, { text, script }] of loaded) {
     if (kept.has(name)) continue;
     const header = Buffer.alloc(4);
-    header.writeUInt32LE(source.length);
-    kept.set(name, Buffer.concat([header, source, script.createCachedData()]));
+    header.writeUInt32LE(text.length);
+    const code = script.createCachedData();
+    kept.set(name, Buffer.concat([header, Buffer.from(text, 'latin1'), code]));
   }
 }
 

@@ -24,8 +24,11 @@ const loader = Module as unknown as Loader;
 
 /** The directory of this file and all that belongs to the command line. */
 const HERE = import.meta.dirname;
-/** Of the length of the source that stands before compiled code. */
+/** Of the length of the script that stands before its code. */
 const HEADER_BYTES = 4;
+/** What CommonJS puts behind the text of a file, and the length of what it puts before it. */
+const TAIL = '\n});';
+const HEAD_LENGTH = Module.wrap('').indexOf(TAIL);
 
 /** The script of a file, when its code is kept in `directory` and is still what the file would give. */
 function keptScript(path: string, directory: string): Script | undefined {
@@ -36,11 +39,14 @@ function keptScript(path: string, directory: string): Script | undefined {
     return undefined;
   }
   const codeOffset = HEADER_BYTES + (kept.length < HEADER_BYTES ? 0 : kept.readUInt32LE());
-  const source = kept.subarray(HEADER_BYTES, codeOffset);
+  const source = kept.subarray(HEADER_BYTES + HEAD_LENGTH, codeOffset - TAIL.length);
   // V8 itself compares no more than lengths.
   if (codeOffset >= kept.length || !source.equals(readFileSync(path))) return undefined;
   const cachedData = kept.subarray(codeOffset);
-  return new Script(Module.wrap(source.toString('latin1')), { filename: path, cachedData });
+  return new Script(kept.toString('latin1', HEADER_BYTES, codeOffset), {
+    filename: path,
+    cachedData,
+  });
 }
 
 /**

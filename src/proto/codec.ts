@@ -4,7 +4,13 @@ import { FormatError, LatheError, PreconditionError } from '../errors.ts';
 import './deferred.ts';
 import { NodeTape } from './headers.ts';
 import { FILE_BYTE_LIMIT } from './limits.ts';
-import { type ModelSink, ModelWriter, type TensorPlaces } from './model-writer.ts';
+import {
+  MeasuringWriter,
+  type ModelSink,
+  type ModelWriter,
+  StreamWriter,
+  type TensorPlaces,
+} from './model-writer.ts';
 import { NameTable } from './name-table.ts';
 import { onnx } from './onnx.ts';
 import './placed-tensors.ts';
@@ -81,32 +87,33 @@ function decodeMessage(
  * tensor holds there. The model is not changed. A model that comes from a canonical writer and gets all its payloads
  * back has the bytes it had.
  *
- * Memory: one large message, whatever the model has. Throws a PreconditionError when a payload that was left out on
- * decoding is neither in `places` nor replaced, when a tensor of `places` is not in the model, when messages are
- * nested too deep, and when the file would have 2 GiB or more.
+ * Memory: the model without its payloads where that is small, else one large message. Throws a PreconditionError when
+ * a payload that was left out on decoding is neither in `places` nor replaced, when a tensor of `places` is not in the
+ * model, when messages are nested too deep, and when the file would have 2 GiB or more.
  */
 export function encodeModel(model: onnx.IModelProto, places: TensorPlaces): EncodedModel {
-  const first = encodeTo(new ModelWriter(places), model);
-  const { byteLength, lengths, placed } = first;
+  const first = encodeTo(new MeasuringWriter(places), model);
+  const { byteLength, lengths, placed, isWhole } = first;
   requireFileSize(byteLength);
   if (placed !== places.size) {
     const lost = places.size - placed;
     throw new PreconditionError('ERR_TENSOR', `${lost} tensors to place are not in the model`);
   }
+  if (isWhole) return { byteLength, writeTo: (sink) => first.handOn(sink) };
   return {
     byteLength,
     writeTo(sink) {
-      const second = encodeTo(new ModelWriter(places, { lengths, sink }), model);
+      const second = encodeTo(new StreamWriter(places, lengths, sink), model);
+      second.flush();
       if (second.byteLength !== byteLength)
         throw new Error('the model changed while it was written');
     },
   };
 }
 
-function encodeTo(writer: ModelWriter, model: onnx.IModelProto): ModelWriter {
+function encodeTo<Writer extends ModelWriter>(writer: Writer, model: onnx.IModelProto): Writer {
   try {
     onnx.ModelProto.encode(model, writer);
-    writer.flush();
     return writer;
   } catch (cause) {
     if (cause instanceof LatheError) throw cause;

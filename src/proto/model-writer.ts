@@ -1,6 +1,6 @@
 /**
- * Writes a model from front to back without holding it. Lengths stand before what they measure, so a model is
- * encoded twice: the first time to learn the lengths of what is large, the second time to write.
+ * Writes a model with gaps where payloads go. A large one is written from front to back without holding it: lengths
+ * stand before what they measure, so it is encoded twice, the first time to learn the lengths of what is large.
  */
 
 import { PreconditionError } from '../errors.ts';
@@ -29,6 +29,9 @@ export interface TensorPlaces {
 
 /** Text is handed on in pieces of this size and more. */
 const PIECE = 256 * 1024;
+
+/** The text of a model of up to so many bytes is held. */
+const WHOLE = 1024 * 1024;
 
 /** A token has fewer numbers than this. */
 const MOST_TOKEN_NUMBERS = 8;
@@ -61,9 +64,11 @@ interface OpenMessage {
   readonly holeBytes: number;
 }
 
+/** Stands for a message whose beginning was forgotten. */
+const FORGOTTEN: OpenMessage = { start: 0, holes: 0, holeBytes: 0 };
+
 /**
- * The writer of one pass. Memory: the largest message within a field of the model, such as a node or a tensor
- * without its payload.
+ * Writes a model as one text with gaps. Memory: the text, which is the model without its payloads.
  */
 export class ModelWriter extends LosslessWriter {
   readonly places: TensorPlaces;
@@ -71,55 +76,39 @@ export class ModelWriter extends LosslessWriter {
   readonly scratch = new LosslessWriter();
   /** How many tensors of `places` were met. */
   placed = 0;
-  /** Lengths of the fields of the model that are messages, in order. */
-  readonly lengths: number[] = [];
-  readonly #known: readonly number[] | undefined;
-  readonly #sink: ModelSink | undefined;
-  readonly #open: OpenMessage[] = [];
+  protected readonly open: OpenMessage[] = [];
   readonly #holes: Hole[] = [];
   #holeBytes = 0;
-  /** Bytes before those in the buffer. */
-  #passed = 0;
-  /** Where the field of the model begins that is open. */
-  #fieldStart: number | undefined;
 
-  /** @param second what the first pass learned, and where the model goes; without it this is the first pass */
-  constructor(
-    places: TensorPlaces,
-    second?: { readonly lengths: readonly number[]; readonly sink: ModelSink },
-  ) {
+  constructor(places: TensorPlaces) {
     super();
     this.places = places;
-    this.#known = second?.lengths;
-    this.#sink = second?.sink;
   }
 
   /** Bytes of the file up to here. */
   get byteLength(): number {
-    return this.#passed + this.pos + this.#holeBytes;
+    return this.pos + this.#holeBytes;
   }
 
   override fork(): this {
-    if (this.#fieldStart !== undefined) {
-      this.#open.push({
-        start: this.pos,
-        holes: this.#holes.length,
-        holeBytes: this.#holeBytes,
-      });
-      super.fork();
-      return this;
-    }
-    const known = this.#known?.[this.lengths.length];
-    if (known !== undefined) this.uint32(known);
-    this.#fieldStart = this.byteLength;
-    return this;
+    this.open.push({ start: this.pos, holes: this.#holes.length, holeBytes: this.#holeBytes });
+    return super.fork();
   }
 
   override ldelim(): this {
-    const message = this.#open.pop();
-    if (message === undefined) this.#endField();
-    else this.#endMessage(message);
-    if (this.#open.length === 0 && this.pos >= PIECE) this.flush();
+    const message = this.open.pop();
+    const inserted = this.#holeBytes - (message?.holeBytes ?? 0);
+    if (message === undefined || inserted === 0) return super.ldelim();
+    const { start, holes } = message;
+    const end = this.pos;
+    const length = end - start - 1 + inserted;
+    const width = varintByteLength(length);
+    this.starts.pop();
+    this.reserve(width - 1);
+    this.buf.copyWithin(start + width, start + 1, end);
+    writeVarint(this.buf, start, length, width);
+    this.pos = end + width - 1;
+    for (const hole of this.#holes.slice(holes)) hole.at += width - 1;
     return this;
   }
 
@@ -138,30 +127,6 @@ export class ModelWriter extends LosslessWriter {
     return super.doubles(values);
   }
 
-  #endField(): void {
-    const length = this.byteLength - (this.#fieldStart ?? 0);
-    this.#fieldStart = undefined;
-    this.lengths.push(length);
-    if (this.#known === undefined) this.#passed += varintByteLength(length);
-  }
-
-  #endMessage({ start, holes, holeBytes }: OpenMessage): void {
-    const inserted = this.#holeBytes - holeBytes;
-    if (inserted === 0) {
-      super.ldelim();
-      return;
-    }
-    const end = this.pos;
-    const length = end - start - 1 + inserted;
-    const width = varintByteLength(length);
-    this.starts.pop();
-    this.reserve(width - 1);
-    this.buf.copyWithin(start + width, start + 1, end);
-    writeVarint(this.buf, start, length, width);
-    this.pos = end + width - 1;
-    for (const hole of this.#holes.slice(holes)) hole.at += width - 1;
-  }
-
   /** Writes the length of a payload and leaves the payload out. */
   payload(tensor: onnx.ITensorProto, byteLength: number): void {
     this.uint32(byteLength);
@@ -169,24 +134,123 @@ export class ModelWriter extends LosslessWriter {
     this.#holeBytes += byteLength;
   }
 
-  /** Hands on everything there is. */
-  flush(): void {
+  /** Hands on everything there is, which begins at `start` of the file. */
+  handOn(sink: ModelSink | undefined, start = 0): void {
     let at = 0;
-    let byteOffset = this.#passed;
-    this.#passed = this.byteLength;
+    let byteOffset = start;
     const text = (end: number) => {
-      if (end > at) this.#sink?.bytes(this.buf.subarray(at, end), byteOffset);
+      if (end > at) sink?.bytes(this.buf.subarray(at, end), byteOffset);
       byteOffset += end - at;
       at = end;
     };
     for (const hole of this.#holes) {
       text(hole.at);
-      this.#sink?.payload(hole.tensor, byteOffset, hole.byteLength);
+      sink?.payload(hole.tensor, byteOffset, hole.byteLength);
       byteOffset += hole.byteLength;
     }
     text(this.pos);
+  }
+
+  /** Forgets everything there is. */
+  protected clear(): void {
     this.pos = 0;
     this.#holes.length = 0;
     this.#holeBytes = 0;
+  }
+}
+
+/**
+ * Learns the lengths of the fields of a model, for {@link StreamWriter}; a small model is written with that, and whole.
+ * Memory: the text of a small model, else the largest message within a field, such as a node.
+ */
+export class MeasuringWriter extends ModelWriter {
+  /** Lengths of the fields of the model that are messages, in order. */
+  readonly lengths: number[] = [];
+  /** Bytes that were forgotten. */
+  #passed = 0;
+  /** Where the content of the field of the model begins that is open. */
+  #fieldStart = 0;
+
+  override get byteLength(): number {
+    return this.#passed + super.byteLength;
+  }
+
+  /** Whether all of the model is still there. */
+  get isWhole(): boolean {
+    return this.#passed === 0;
+  }
+
+  override fork(): this {
+    super.fork();
+    if (this.open.length === 1) this.#fieldStart = this.byteLength;
+    return this;
+  }
+
+  override ldelim(): this {
+    const isField = this.open.length === 1;
+    const length = this.byteLength - this.#fieldStart;
+    if (isField) this.lengths.push(length);
+    if (isField && this.open[0] === FORGOTTEN) this.#endForgotten(length);
+    else super.ldelim();
+    if (this.open.length <= 1 && this.pos >= WHOLE) this.#forget();
+    return this;
+  }
+
+  /** Drops everything there is; the field that is open, if one is, goes on without its beginning. */
+  #forget(): void {
+    this.#passed = this.byteLength;
+    this.clear();
+    if (this.open.length === 1) this.open[0] = FORGOTTEN;
+  }
+
+  /** Ends a field whose beginning is not there: the byte that was left for its length is counted already. */
+  #endForgotten(length: number): void {
+    this.open.pop();
+    this.starts.pop();
+    this.#passed += varintByteLength(length) - 1;
+  }
+}
+
+/**
+ * Writes a model whose lengths are known. Memory: the largest message within a field of the model, such as a node or a
+ * tensor without its payload.
+ */
+export class StreamWriter extends ModelWriter {
+  readonly #lengths: readonly number[];
+  readonly #sink: ModelSink;
+  #fields = 0;
+  /** Bytes before those in the buffer. */
+  #passed = 0;
+  #isInField = false;
+
+  /** @param lengths of the fields of the model that are messages, in order */
+  constructor(places: TensorPlaces, lengths: readonly number[], sink: ModelSink) {
+    super(places);
+    this.#lengths = lengths;
+    this.#sink = sink;
+  }
+
+  override get byteLength(): number {
+    return this.#passed + super.byteLength;
+  }
+
+  override fork(): this {
+    if (this.#isInField) return super.fork();
+    this.#isInField = true;
+    return this.uint32(this.#lengths[this.#fields++] ?? 0);
+  }
+
+  override ldelim(): this {
+    if (this.open.length > 0) super.ldelim();
+    else this.#isInField = false;
+    if (this.open.length === 0 && this.pos >= PIECE) this.flush();
+    return this;
+  }
+
+  /** Hands on and forgets everything there is. */
+  flush(): void {
+    this.handOn(this.#sink, this.#passed);
+    this.#passed = this.byteLength;
+    this.clear();
   }
 }

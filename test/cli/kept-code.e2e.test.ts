@@ -9,8 +9,8 @@ import { useScratchDirectory } from '../support/scratch-directory.ts';
 const scratch = useScratchDirectory();
 const MODEL = repositoryPath('examples/austen-tiny');
 const CLI = dirname(cliPath());
-/** Of the source in a file of compiled code; its length stands before it. */
-const SOURCE_OFFSET = 4;
+/** Of a file's text in its file of compiled code: behind a length and the head of a function. */
+const SOURCE_OFFSET = 4 + nodeModule.wrap('').indexOf('\n});');
 
 /** Where compiled code is kept in `directory`. */
 function kept(directory: string): string[] {

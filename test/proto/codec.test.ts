@@ -159,6 +159,33 @@ describe('encodeModel', () => {
     expect(Buffer.compare(file, onnx.ModelProto.encode(model).finish())).toBe(0);
   });
 
+  const texts = [0, 1_000, 900_000, 1_048_400, 1_048_576, 1_100_000, 3_000_000];
+
+  test.each(texts)('a graph with a text of %i bytes is written as if it were held', (length) => {
+    const node = (share: number) => ({ opType: 'Add', docString: 'd'.repeat(length * share) });
+    const withTensor = (tensor: onnx.ITensorProto): onnx.IModelProto => ({
+      graph: { node: [node(0.1), node(0.5), node(0.25)], initializer: [tensor], name: 'g' },
+      opsetImport: [{ domain: '', version: 21 }],
+      functions: [
+        { name: 'f', node: [node(0.5), node(0.1)] },
+        { name: 'g', node: [node(0.6)] },
+      ],
+    });
+    const payload = pattern(3000);
+    const tensor: onnx.ITensorProto = { name: 'w', dims: [3000], dataType: 2 };
+    const expected = onnx.ModelProto.encode(withTensor({ ...tensor, rawData: payload })).finish();
+    const encoded = encodeModel(withTensor(tensor), new Map([[tensor, payload.length]]));
+    expect(encoded.byteLength).toBe(expected.length);
+    for (const again of [1, 2]) {
+      const file = new Uint8Array(expected.length).fill(again);
+      encoded.writeTo({
+        bytes: (bytes, byteOffset) => file.set(bytes, byteOffset),
+        payload: (_, byteOffset) => file.set(payload, byteOffset),
+      });
+      expect(Buffer.compare(file, expected)).toBe(0);
+    }
+  });
+
   test('payloads in nested graphs lengthen every message around them', () => {
     const inner: onnx.ITensorProto = { name: 'inner' };
     const outer: onnx.ITensorProto = { name: 'outer', rawData: Uint8Array.of(1, 2, 3) };
