@@ -106,11 +106,15 @@ export function homedTensor(
   return new HomedTensor(named, home.data);
 }
 
-/** Those of many tensors whose bytes go somewhere, in their order. Memory: 4 bytes each. */
+/** So many are kept; of a million each is made anew whenever it is asked for. */
+const KEPT_PAYLOADS = 4096;
+
+/** Those of many tensors whose bytes go somewhere, in their order. Memory: 4 bytes each, and up to a megabyte. */
 export class HomedPayloads implements PayloadList<HomedTensor> {
   readonly #tensors: NumberedTensors;
   readonly #homeOf: (tensor: Tensor) => Home;
   readonly #numbers: Int32Array;
+  readonly #kept: HomedTensor[] = [];
 
   constructor(
     tensors: NumberedTensors,
@@ -132,6 +136,10 @@ export class HomedPayloads implements PayloadList<HomedTensor> {
   }
 
   at(index: number): HomedTensor | undefined {
-    return homedTensor(this.#tensors, this.#homeOf, this.#numbers[index] ?? -1);
+    const kept = this.#kept[index];
+    if (kept !== undefined) return kept;
+    const payload = homedTensor(this.#tensors, this.#homeOf, this.#numbers[index] ?? -1);
+    if (payload !== undefined && this.length <= KEPT_PAYLOADS) this.#kept[index] = payload;
+    return payload;
   }
 }
