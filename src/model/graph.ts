@@ -118,6 +118,15 @@ export class Graph {
     this.#nodes = nodes;
   }
 
+  /**
+   * The nodes of the file that something asked for one by one, while those of the file are the nodes: no other can have
+   * changed. Undefined once {@link nodes} was asked for.
+   */
+  get changeable(): readonly Node[] | undefined {
+    if (this.#nodes !== undefined) return undefined;
+    return this.#fileNodes.filter((node) => node !== undefined);
+  }
+
   /** Those of {@link nodes} that may have graphs in them, without making the others. */
   get holders(): readonly Node[] {
     if (this.#nodes !== undefined) return this.#nodes;
@@ -195,6 +204,11 @@ export class Graph {
   get infos(): ValueInfos {
     this.#infos ??= new ValueInfos(this);
     return this.#infos;
+  }
+
+  /** Whether something asked for {@link infos}, as every edit does that removes or renames values. */
+  get hasInfos(): boolean {
+    return this.#infos !== undefined;
   }
 
   /** Finds a value by name here or in an enclosing graph. */

@@ -47,8 +47,16 @@ function named(info: onnx.IValueInfoProto, value: Value): onnx.IValueInfoProto {
   return info;
 }
 
+/** The list of nodes stays that of the file, not made, where it is. */
+function syncNodes(graph: Graph): void {
+  const { changeable } = graph;
+  if (changeable === undefined) graph.proto.node = graph.nodes.map(syncNode);
+  else changeable.forEach(syncNode);
+}
+
 /** Entries of `value_info` but those of values that are gone, in their order, then those of new values. */
 function syncValueInfo(graph: Graph): void {
+  if (!graph.hasInfos) return;
   const { byValue, foreign } = graph.infos;
   const described = new Map<onnx.IValueInfoProto, Value>();
   for (const [value, info] of byValue) described.set(info, value);
@@ -68,7 +76,7 @@ function syncValueInfo(graph: Graph): void {
 
 function syncGraph(graph: Graph): void {
   const { proto } = graph;
-  proto.node = graph.nodes.map(syncNode);
+  syncNodes(graph);
   syncValueInfo(graph);
   if (graph.kind === 'function') return;
   const message = proto as onnx.IGraphProto;

@@ -19,10 +19,10 @@ import { DEPTH_LIMIT } from './limits.ts';
 import {
   attachedList,
   attachList,
+  type ListEntry,
   MessageList,
   type Messages,
   PlainList,
-  withPassingLists,
 } from './message-list.ts';
 import type { MessageType } from './message-type.ts';
 import { onnx } from './onnx.ts';
@@ -198,17 +198,21 @@ function deferTensors(codec: typeof onnx.TensorProto): void {
 deferTensors(onnx.TensorProto);
 
 /** How the messages of a list are made, and how those are decoded in which more has to be seen. */
-interface Entry {
-  readonly make: (tape: NodeTape, at: number) => Deferred<object>;
+interface Entry extends ListEntry<object> {
   readonly decode: (reader: LosslessReader, byteLength: number, depth: number) => object;
 }
 
-const INFO_ENTRY: Entry = { make: (tape, at) => new DeferredInfo(tape, at), decode: plain.info };
+const INFO_ENTRY: Entry = {
+  make: (tape, at) => new DeferredInfo(tape, at),
+  decode: plain.info,
+  staysAsItCame: true,
+};
 
 /** In the order of LISTS. */
 const ENTRIES: readonly Entry[] = [
-  { make: (tape, at) => new DeferredNode(tape, at), decode: plain.node },
-  { make: (tape, at) => new DeferredTensor(tape, at), decode: plain.tensor },
+  { make: (tape, at) => new DeferredNode(tape, at), decode: plain.node, staysAsItCame: true },
+  // Its value may go elsewhere.
+  { make: (tape, at) => new DeferredTensor(tape, at), decode: plain.tensor, staysAsItCame: false },
   INFO_ENTRY,
   INFO_ENTRY,
   INFO_ENTRY,
@@ -222,8 +226,7 @@ function deferLists<Shape extends object, Message extends Shape>(
   codec: MessageType<Shape, Message>,
   fields: ListFields,
 ): void {
-  const { decode, encode } = codec;
-  codec.encode = (message, writer, depth) => encode(withPassingLists(message), writer, depth);
+  const { decode } = codec;
   codec.decode = (reader, length, depth = 0, target = undefined) => {
     const tape = reader instanceof LosslessReader ? reader.tape : undefined;
     const isDeferrable = tape !== undefined && length !== undefined && !target;
@@ -248,7 +251,7 @@ function deferLists<Shape extends object, Message extends Shape>(
       const decoded = decodeMarked(reader, tape, first, count, (bytes) =>
         entry.decode(reader, bytes, depth + 1),
       );
-      attachList(message, name, new MessageList<object>(tape, first, count, entry.make, decoded));
+      attachList(message, name, new MessageList<object>(tape, first, count, entry, decoded));
       first += count * PLACE.LENGTH;
     }
     reader.pos = end;

@@ -4,6 +4,14 @@
  */
 
 import { DECODED, type NodeTape, PLACE } from './headers.ts';
+import { varintByteLength } from './wire.ts';
+
+/** A stretch of bytes with messages, their tags and lengths, as they are written one behind the other. */
+export interface Stretch {
+  readonly bytes: Uint8Array;
+  /** How many messages it has. */
+  readonly count: number;
+}
 
 /** Messages by their place in a list. */
 export interface Messages<Message> {
@@ -18,8 +26,24 @@ export interface Messages<Message> {
   marks(): Int32Array;
   /** Messages that were decoded or made, in order: those in which more has to be seen. */
   decoded(): Iterable<number>;
+  /**
+   * Bytes of messages from `index` on that nothing has looked into, where those of the file are what would be written.
+   * @param tag of the field that the list is, at most 127
+   */
+  stretch(index: number, tag: number): Stretch | undefined;
   /** Every message, as a list to read and change. */
   all(): Message[];
+}
+
+/** A stretch ends when it has so many bytes. */
+const STRETCH_BYTES = 64 * 1024;
+
+/** How the messages of a list are. */
+export interface ListEntry<Message> {
+  /** What stands for the message noted at a place of the tape. */
+  readonly make: (tape: NodeTape, at: number) => Message;
+  /** Whether one that nothing has looked into is written as it came, whatever else changes. */
+  readonly staysAsItCame: boolean;
 }
 
 /** A list of a file, whose messages stand on a tape. */
@@ -27,7 +51,7 @@ export class MessageList<Message> implements Messages<Message> {
   readonly length: number;
   readonly #tape: NodeTape;
   readonly #first: number;
-  readonly #make: (tape: NodeTape, at: number) => Message;
+  readonly #entry: ListEntry<Message>;
   readonly #decoded: readonly number[];
   #made: (Message | undefined)[];
 
@@ -39,13 +63,13 @@ export class MessageList<Message> implements Messages<Message> {
     tape: NodeTape,
     first: number,
     length: number,
-    make: (tape: NodeTape, at: number) => Message,
+    entry: ListEntry<Message>,
     decoded: ReadonlyMap<number, Message>,
   ) {
     this.#tape = tape;
     this.#first = first;
     this.length = length;
-    this.#make = make;
+    this.#entry = entry;
     this.#decoded = [...decoded.keys()];
     this.#made = decoded.size === 0 ? [] : new Array(length);
     for (const [index, message] of decoded) this.#made[index] = message;
@@ -55,13 +79,13 @@ export class MessageList<Message> implements Messages<Message> {
     if (this.#made.length === 0) this.#made = new Array(this.length);
     const known = this.#made[index];
     if (known !== undefined) return known;
-    const message = this.#make(this.#tape, this.place(index));
+    const message = this.#entry.make(this.#tape, this.place(index));
     this.#made[index] = message;
     return message;
   }
 
   peek(index: number): Message {
-    return this.#made[index] ?? this.#make(this.#tape, this.place(index));
+    return this.#made[index] ?? this.#entry.make(this.#tape, this.place(index));
   }
 
   /** Where message `index` is on the tape; those that follow are behind it. */
@@ -89,6 +113,34 @@ export class MessageList<Message> implements Messages<Message> {
 
   decoded(): Iterable<number> {
     return this.#decoded;
+  }
+
+  stretch(index: number, tag: number): Stretch | undefined {
+    if (!this.#entry.staysAsItCame) return undefined;
+    const { data, names } = this.#tape;
+    let count = 0;
+    let first = 0;
+    let end = 0;
+    while (index + count < this.length && end - first < STRETCH_BYTES) {
+      const place = this.place(index + count);
+      const start = this.#taggedStart(place, tag);
+      if (start === undefined || (count > 0 && start !== end)) break;
+      if (count === 0) first = start;
+      end = data[place + PLACE.END] as number;
+      count++;
+    }
+    return count === 0 ? undefined : { bytes: names.buffer.subarray(first, end), count };
+  }
+
+  /** Where a message with its tag and length begins; undefined for one that has to be written anew. */
+  #taggedStart(place: number, tag: number): number | undefined {
+    const { data, decoded, names } = this.#tape;
+    if (data[place + PLACE.MARK] === DECODED || decoded.has(place)) return undefined;
+    const start = data[place + PLACE.START] as number;
+    const byteLength = (data[place + PLACE.END] as number) - start;
+    // A length that takes more bytes than it needs has one of 128 and more here, which is no tag of these.
+    const tagged = start - varintByteLength(byteLength) - 1;
+    return names.buffer[tagged] === tag ? tagged : undefined;
   }
 
   all(): Message[] {
@@ -133,6 +185,10 @@ export class PlainList<Message> implements Messages<Message> {
     }
   }
 
+  stretch(): undefined {
+    return undefined;
+  }
+
   all(): Message[] {
     return this.#list;
   }
@@ -161,24 +217,6 @@ export function attachList(owner: object, property: string, list: Messages<unkno
     get: () => settle(list.all()),
     set: settle,
   });
-}
-
-/** What a message type needs of a list, each message made for as long as it is looked at. */
-function passing<Message>(list: Messages<Message>): readonly Message[] {
-  return new Proxy<Message[]>([], {
-    get: (_, key) => (key === 'length' ? list.length : list.peek(Number(key))),
-  });
-}
-
-/** `owner` for reading once: the lists that nothing has read yet are not made, their messages pass one by one. */
-export function withPassingLists<Owner extends object>(owner: Owner): Owner {
-  const known = lists.get(owner);
-  if (known === undefined || known.size === 0) return owner;
-  const fields = Object.getOwnPropertyDescriptors(owner);
-  const passed = Object.fromEntries(
-    [...known].map(([property, list]) => [property, { value: passing(list), enumerable: true }]),
-  );
-  return Object.create(Object.getPrototypeOf(owner), { ...fields, ...passed }) as Owner;
 }
 
 /** The list that `property` of `owner` will be, if nothing has read it yet. */

@@ -5,6 +5,7 @@
 
 import type { Int64 } from './int64.ts';
 import { DEPTH_LIMIT } from './limits.ts';
+import { attachedList, type Messages } from './message-list.ts';
 import { LosslessReader } from './reader.ts';
 import { WireType } from './wire.ts';
 import { LosslessWriter } from './writer.ts';
@@ -186,22 +187,43 @@ function writeElement(writer: LosslessWriter, field: Field, value: unknown, dept
   else field.type.encode(value as Properties, writer.fork(), depth + 1).ldelim();
 }
 
-function writeField(writer: LosslessWriter, field: Field, message: Properties, depth: number) {
+function writeField(
+  writer: LosslessWriter,
+  field: Field,
+  message: Properties,
+  depth: number,
+): void {
   const { name } = field;
-  const value = message[name];
-  if (value === null || value === undefined) return;
-  if (!field.isRepeated) {
-    if (Object.hasOwn(message, name)) writeElement(writer, field, value, depth);
+  if (field.isRepeated) {
+    const attached = attachedList(message, name);
+    if (attached === undefined) writeRepeated(writer, field, message[name], depth);
+    else writeList(writer, field, attached, depth);
     return;
   }
-  // A list may be one that makes its elements one by one: by index, and no copy.
-  const list = value as unknown[];
+  const value = message[name];
+  if (value === null || value === undefined || !Object.hasOwn(message, name)) return;
+  writeElement(writer, field, value, depth);
+}
+
+function writeRepeated(writer: LosslessWriter, field: Field, value: unknown, depth: number): void {
+  const list = (value ?? []) as unknown[];
   if (list.length === 0) return;
   if (field.isPacked) writePacked(writer.uint32(field.tag), field.scalar, list);
-  else {
-    for (let index = 0; index < list.length; index++) {
-      writeElement(writer, field, list[index], depth);
-    }
+  else for (const element of list) writeElement(writer, field, element, depth);
+}
+
+/** Writes messages without making those that nothing has looked into. */
+function writeList(
+  writer: LosslessWriter,
+  field: Field,
+  list: Messages<unknown>,
+  depth: number,
+): void {
+  for (let index = 0; index < list.length; ) {
+    const stretch = list.stretch(index, field.tag);
+    if (stretch !== undefined) writer.messages(stretch.bytes);
+    else writeElement(writer, field, list.peek(index), depth);
+    index += stretch?.count ?? 1;
   }
 }
 

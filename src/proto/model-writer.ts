@@ -192,12 +192,19 @@ export class MeasuringWriter extends ModelWriter {
     if (isField) this.lengths.push(length);
     if (isField && this.open[0] === FORGOTTEN) this.#endForgotten(length);
     else super.ldelim();
-    if (this.open.length <= 1 && this.pos >= WHOLE) this.#forget();
+    this.#forget();
     return this;
   }
 
-  /** Drops everything there is; the field that is open, if one is, goes on without its beginning. */
+  override messages(bytes: Uint8Array): this {
+    super.messages(bytes);
+    this.#forget();
+    return this;
+  }
+
+  /** Drops what is there once it is much; the field that is open, if one is, goes on without its beginning. */
   #forget(): void {
+    if (this.open.length > 1 || this.pos < WHOLE) return;
     this.#passed = this.byteLength;
     this.clear();
     if (this.open.length === 1) this.open[0] = FORGOTTEN;
@@ -243,6 +250,15 @@ export class StreamWriter extends ModelWriter {
   override ldelim(): this {
     if (this.open.length > 0) super.ldelim();
     else this.#isInField = false;
+    return this.#flushMuch();
+  }
+
+  override messages(bytes: Uint8Array): this {
+    super.messages(bytes);
+    return this.#flushMuch();
+  }
+
+  #flushMuch(): this {
     if (this.open.length === 0 && this.pos >= PIECE) this.flush();
     return this;
   }

@@ -101,6 +101,11 @@ export class LosslessWriter {
     return this;
   }
 
+  /** Whole messages with their tags and lengths. */
+  messages(bytes: Uint8Array): this {
+    return this.raw(bytes);
+  }
+
   /** The length of the bytes, and the bytes. */
   bytes(value: Uint8Array): this {
     return this.uint32(value.length).raw(value);

@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { FormatError, PreconditionError } from '../../src/errors.ts';
 import { decodeModel, encodeModel } from '../../src/proto/codec.ts';
+import { nodesOf } from '../../src/proto/deferred.ts';
 import { onnx } from '../../src/proto/onnx.ts';
 import { memoryReader } from '../../src/proto/wire.ts';
-import { assemble, elidedPayloads, segmentsOf, tensorsOf } from './payloads.ts';
+import { assemble, bytesOf, elidedPayloads, segmentsOf, tensorsOf } from './payloads.ts';
 import { field, floats, intField, pattern } from './wire-builder.ts';
 
 function decode(bytes: Iterable<number>) {
@@ -157,6 +158,22 @@ describe('encodeModel', () => {
     expect(tensor).toEqual({ name: 'w', dims: [byteLength], dataType: 2 });
     tensor.rawData = payload;
     expect(Buffer.compare(file, onnx.ModelProto.encode(model).finish())).toBe(0);
+  });
+
+  test('what was looked at and what was changed is written among what was not', () => {
+    const node = (index: number): onnx.INodeProto => ({ name: `n${index}`, opType: 'Add' });
+    const nodes = Array.from({ length: 5000 }, (_, index) => node(index));
+    const model = { graph: { node: nodes, valueInfo: [{ name: 'a' }, { name: 'b' }] } };
+    const bytes = onnx.ModelProto.encode(model).finish();
+    const decoded = decodeModel(memoryReader(bytes), 'nodes.onnx');
+    const list = decoded.model.graph && nodesOf(decoded.model.graph);
+    for (const index of [0, 7, 8, 4999]) expect(list?.at(index).name).toBe(`n${index}`);
+    for (const index of [1, 2, 2500]) {
+      const changed = list?.at(index);
+      if (changed) changed.docString = 'changed';
+      (nodes[index] as onnx.INodeProto).docString = 'changed';
+    }
+    expect(Buffer.compare(bytesOf(decoded.model), onnx.ModelProto.encode(model).finish())).toBe(0);
   });
 
   const texts = [0, 1_000, 900_000, 1_048_400, 1_048_576, 1_100_000, 3_000_000];
