@@ -9,7 +9,7 @@ namespace lathe {
 namespace {
 
 // Columns of a row.
-enum Column { kState, kType, kStart, kLength, kLocationStart, kLocationLength, kRank, kDims };
+enum Column { kState, kType, kStart, kLength, kLocationStart, kLocationLength, kRank, kPlain, kDims };
 constexpr size_t kMaxRank = kRowLength - kDims;
 
 // States. Unusual tensors are read in TypeScript, which knows what is wrong with them, if anything is.
@@ -33,6 +33,9 @@ struct External {
   Text location;
   double offset = 0;
   double length = 0;
+  size_t entries = 0;
+  // Whether they are those that this library writes so far.
+  bool isPlain = true;
 };
 
 // A varint of at most four bytes, as TypeScript reads it without 64-bit arithmetic.
@@ -71,6 +74,9 @@ bool parseDecimal(const uint8_t* bytes, const Text& text, double* value) {
   return true;
 }
 
+// A number in the digits that it is written with.
+bool isPlainDecimal(const uint8_t* bytes, const Text& text) { return text.length == 1 || bytes[text.start] != '0'; }
+
 // An entry of external_data. False for keys and values that need a closer look.
 bool readEntry(Wire* wire, External* external) {
   Text key, value;
@@ -86,14 +92,19 @@ bool readEntry(Wire* wire, External* external) {
                                       : fields.skipField(tag);
     if (!good) return false;
   }
+  const size_t place = external->entries++;
   if (equals(wire->bytes, key, "location")) {
     if (external->hasLocation) return false;
     external->hasLocation = true;
     external->location = value;
+    external->isPlain &= place == 0;
     return true;
   }
-  if (equals(wire->bytes, key, "offset")) return parseDecimal(wire->bytes, value, &external->offset);
-  return equals(wire->bytes, key, "length") && parseDecimal(wire->bytes, value, &external->length);
+  const bool isOffset = equals(wire->bytes, key, "offset");
+  if (!isOffset && !equals(wire->bytes, key, "length")) return false;
+  if (!parseDecimal(wire->bytes, value, isOffset ? &external->offset : &external->length)) return false;
+  external->isPlain &= place == (isOffset ? 1u : 2u) && isPlainDecimal(wire->bytes, value);
+  return true;
 }
 
 bool readDims(Wire* wire, uint32_t tag, double* row, size_t* rank) {
@@ -143,6 +154,7 @@ bool describe(Wire wire, double* row) {
   row[kLocationStart] = static_cast<double>(external.location.start);
   row[kLocationLength] = static_cast<double>(external.location.length);
   row[kRank] = static_cast<double>(rank);
+  row[kPlain] = isExternal && external.isPlain && external.entries == 3;
   return true;
 }
 

@@ -8,7 +8,8 @@
 namespace lathe {
 
 // Doubles a tensor takes, in the order of ROW in src/proto/tensor-headers.ts: state, type, start and length of the value,
-// start and length of the location in the graph, rank, dimensions.
+// start and length of the location in the graph, rank, whether the entries of external_data are those that this library
+// writes, dimensions.
 constexpr size_t kRowLength = 16;
 
 // Describes the tensors at `places`, three numbers each: mark, start, end.

@@ -1,12 +1,12 @@
 /** Where the values of an output are that its messages do not tell: for the encoder, and for whoever fills the gaps. */
 
 import { withLength } from '../bytes.ts';
-import { tensorHeader, tensorPlace } from '../proto/deferred.ts';
+import { tensorPlace } from '../proto/deferred.ts';
 import type { TensorPlace, TensorPlaces } from '../proto/model-writer.ts';
 import type { onnx } from '../proto/onnx.ts';
 import type { PlannedTensors } from './planned-tensors.ts';
 import { payloadLength, type TensorPayload } from './runs.ts';
-import { entriesOf, holds, refersTo } from './tensor-fields.ts';
+import { entriesOf, holds, staysWith } from './tensor-fields.ts';
 
 /** Numbers of tensors by their messages. Memory: 8 bytes a message that is on a tape. */
 class MessageNumbers {
@@ -86,10 +86,7 @@ export class ChangedPlaces implements TensorPlaces {
     for (const { named, placement } of tensors) {
       const { peeked, data } = named.tensor;
       if (placement.kind === 'external') {
-        // A message that was decoded may hold other values besides.
-        const header = tensorHeader(peeked);
-        const isSame = header !== undefined && refersTo(peeked, placement, header);
-        if (!isSame) this.#numbers.add(peeked, external);
+        if (!staysWith(named.tensor, placement)) this.#numbers.add(peeked, external);
         external++;
       } else if (placement.kind !== 'proto' && data.kind !== 'proto') {
         const isSame = data.kind === 'inline' && holds(peeked, data);

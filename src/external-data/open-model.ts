@@ -158,7 +158,7 @@ class Resolver {
   }
 
   #external(
-    { location, byteOffset, byteLength }: ExternalPlace,
+    { location, byteOffset, byteLength }: Omit<ExternalPlace, 'isPlain'>,
     dtype: DTypeCode,
     dims: readonly number[],
     name: string,

@@ -83,8 +83,8 @@ function isEmbeddedRange(home: Home): boolean {
 }
 
 /** Whether a value of the file is where it goes. */
-function isInPlace({ peeked }: Tensor, placement: Placement): boolean {
-  return placement.kind === 'external' ? refersTo(peeked, placement) : !isExternal(peeked);
+function isInPlace(tensor: Tensor, placement: Placement): boolean {
+  return placement.kind === 'external' ? refersTo(tensor, placement) : !isExternal(tensor.peeked);
 }
 
 function* dataWrites(placed: PlacedRuns, name?: string): Generator<PlannedWrite> {

@@ -1,7 +1,8 @@
 /** The fields of a TensorProto that say where its value is. Reading them decodes nothing. Pure. */
 
+import type { Tensor } from '../model/tensor.ts';
 import type { InlineData } from '../model/tensor-data.ts';
-import { isExternal, tensorHeader } from '../proto/deferred.ts';
+import { isExternal, isUntouched, tensorHeader } from '../proto/deferred.ts';
 import { EXTERNAL } from '../proto/headers.ts';
 import type { onnx } from '../proto/onnx.ts';
 import { type ExternalEntry, formatExternalReference } from './reference.ts';
@@ -27,21 +28,27 @@ function areEqual(
   return present.length === entries.length && entries.every(isThere);
 }
 
-/**
- * Whether the value is external data at this place and the message says so as this library does.
- * @param header of the message, where it is at hand already
- */
-export function refersTo(
-  proto: onnx.ITensorProto,
-  place: ExternalPlace,
-  header = tensorHeader(proto),
-): boolean {
+/** Whether the value is external data at this place and the message says so as this library does. */
+export function refersTo({ peeked, place: read }: Tensor, place: ExternalPlace): boolean {
+  if (read?.isPlain === true && isUntouched(peeked)) {
+    const { location, byteOffset, byteLength } = read;
+    const isThere = location === place.file && byteOffset === place.byteOffset;
+    return isThere && (byteLength ?? 0) === place.byteLength;
+  }
+  const header = tensorHeader(peeked);
   // What has a header is not asked for its fields: that would decode it.
   if (header !== undefined) {
     return header.externalData !== undefined && areEqual(header.externalData, entriesOf(place));
   }
-  if (proto.dataLocation !== EXTERNAL) return false;
-  return areEqual(proto.externalData ?? [], entriesOf(place));
+  if (peeked.dataLocation !== EXTERNAL) return false;
+  return areEqual(peeked.externalData ?? [], entriesOf(place));
+}
+
+/** Whether the message can stay as it is, its value at this place. One that was decoded may hold other values besides. */
+export function staysWith(tensor: Tensor, place: ExternalPlace): boolean {
+  const { peeked, place: read } = tensor;
+  const isAsRead = read === undefined ? tensorHeader(peeked) !== undefined : isUntouched(peeked);
+  return isAsRead && refersTo(tensor, place);
 }
 
 /** Whether the message itself has these bytes as its value, so that it can stay as it is. */

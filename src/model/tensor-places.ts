@@ -53,7 +53,7 @@ export function tensorFromHeader(
   const { dims, dataType } = header;
   const data = resolve(undefined, name, header);
   checkData(name, dataType, dims, data);
-  return new Tensor(list, dataType, dims, data, index);
+  return new Tensor(list, dataType, dims, data, index, header.place);
 }
 
 function checkData(

@@ -331,6 +331,11 @@ export function infoName(info: onnx.IValueInfoProto): string {
   return info.read((reader) => readInfoName(reader, reader.len));
 }
 
+/** Whether a tensor still is the bytes it came as. */
+export function isUntouched(tensor: onnx.ITensorProto): boolean {
+  return tensor instanceof DeferredTensor && tensor.isUntouched;
+}
+
 /** Type, shape and place of a tensor that nothing has changed yet; undefined for one that was decoded or made. */
 export function tensorHeader(tensor: onnx.ITensorProto): TensorHeader | undefined {
   if (!(tensor instanceof DeferredTensor) || !tensor.isUntouched) return undefined;

@@ -10,6 +10,8 @@ export interface ExternalPlace {
   readonly byteOffset: number;
   /** Undefined where it is left to type and shape. */
   readonly byteLength: number | undefined;
+  /** Whether the entries are location, offset and length, in this order, and numbers have the fewest digits. */
+  readonly isPlain: boolean;
 }
 
 /** Type and shape of a tensor, and its value or the place of its value. */

@@ -16,7 +16,8 @@ const ROW = {
   LOCATION_START: 4,
   LOCATION_LENGTH: 5,
   RANK: 6,
-  DIMS: 7,
+  PLAIN: 7,
+  DIMS: 8,
   LENGTH: 16,
 } as const;
 
@@ -117,7 +118,8 @@ export class TensorHeaders {
       rows[at + ROW.LOCATION_LENGTH] as number,
     );
     // A length of zero is one that is not given.
-    const place = { location, byteOffset: start, byteLength: byteLength || undefined };
+    const isPlain = rows[at + ROW.PLAIN] === 1;
+    const place = { location, byteOffset: start, byteLength: byteLength || undefined, isPlain };
     return new RowHeader(buffer, dims, dataType, place, 0, 0);
   }
 

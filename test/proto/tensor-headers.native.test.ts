@@ -1,6 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseExternalReference } from '../../src/external-data/reference.ts';
+import {
+  formatExternalReference,
+  parseExternalReference,
+} from '../../src/external-data/reference.ts';
 import { decodeModel } from '../../src/proto/codec.ts';
 import { initializersOf, tensorHeader } from '../../src/proto/deferred.ts';
 import type { TensorHeader } from '../../src/proto/headers.ts';
@@ -59,7 +62,10 @@ function seen(header: TensorHeader | undefined) {
       externalData,
       'w',
     );
-    return unknownKeys.length > 0 ? unknownKeys : { location, byteOffset, byteLength };
+    if (unknownKeys.length > 0) return unknownKeys;
+    const found = { location, byteOffset, byteLength };
+    const plain = formatExternalReference({ ...found, byteLength: byteLength ?? 0 });
+    return { ...found, isPlain: JSON.stringify(externalData) === JSON.stringify(plain) };
   };
   let reference: unknown;
   try {
