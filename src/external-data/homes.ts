@@ -18,9 +18,10 @@ export type Home =
   | { readonly kind: 'external'; readonly data: PayloadData };
 
 /** What shape inference of ONNX Runtime reads, and cannot where it is external: axes, shapes, scales, sizes. */
-function isShapeLike({ dtype, dims, elementCount }: Tensor): boolean {
-  const isInteger = dtype === DType.INT64 || dtype === DType.INT32;
-  return dims.length <= 1 && elementCount <= (isInteger ? KIB : 16);
+function isShapeLike(tensor: Tensor): boolean {
+  if (tensor.dims.length > 1) return false;
+  const isInteger = tensor.dtype === DType.INT64 || tensor.dtype === DType.INT32;
+  return tensor.elementCount <= (isInteger ? KIB : 16);
 }
 
 function rangeKey({ file, byteOffset, byteLength }: FileRange): string {

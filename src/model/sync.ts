@@ -82,7 +82,10 @@ function syncGraph(graph: Graph): void {
   const message = proto as onnx.IGraphProto;
   const initializers = graph.initializers.messages(syncTensor);
   if (initializers !== undefined) message.initializer = initializers;
-  for (const input of graph.inputs) if (input.info !== undefined) named(input.info, input);
+  // Whoever renames a value asks for these.
+  if (graph.hasInfos) {
+    for (const input of graph.inputs) if (input.info !== undefined) named(input.info, input);
+  }
   message.output?.forEach((info, index) => {
     const output = graph.outputs[index];
     if (output !== undefined) named(info, output);

@@ -205,14 +205,13 @@ interface Entry extends ListEntry<object> {
 const INFO_ENTRY: Entry = {
   make: (tape, at) => new DeferredInfo(tape, at),
   decode: plain.info,
-  staysAsItCame: true,
+  hasValue: false,
 };
 
 /** In the order of LISTS. */
 const ENTRIES: readonly Entry[] = [
-  { make: (tape, at) => new DeferredNode(tape, at), decode: plain.node, staysAsItCame: true },
-  // Its value may go elsewhere.
-  { make: (tape, at) => new DeferredTensor(tape, at), decode: plain.tensor, staysAsItCame: false },
+  { make: (tape, at) => new DeferredNode(tape, at), decode: plain.node, hasValue: false },
+  { make: (tape, at) => new DeferredTensor(tape, at), decode: plain.tensor, hasValue: true },
   INFO_ENTRY,
   INFO_ENTRY,
   INFO_ENTRY,

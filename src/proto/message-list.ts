@@ -29,8 +29,9 @@ export interface Messages<Message> {
   /**
    * Bytes of messages from `index` on that nothing has looked into, where those of the file are what would be written.
    * @param tag of the field that the list is, at most 127
+   * @param movesValues whether values of tensors may go elsewhere than their messages say
    */
-  stretch(index: number, tag: number): Stretch | undefined;
+  stretch(index: number, tag: number, movesValues: boolean): Stretch | undefined;
   /** Every message, as a list to read and change. */
   all(): Message[];
 }
@@ -42,8 +43,8 @@ const STRETCH_BYTES = 64 * 1024;
 export interface ListEntry<Message> {
   /** What stands for the message noted at a place of the tape. */
   readonly make: (tape: NodeTape, at: number) => Message;
-  /** Whether one that nothing has looked into is written as it came, whatever else changes. */
-  readonly staysAsItCame: boolean;
+  /** Whether they have values, which may go elsewhere. */
+  readonly hasValue: boolean;
 }
 
 /** A list of a file, whose messages stand on a tape. */
@@ -115,8 +116,8 @@ export class MessageList<Message> implements Messages<Message> {
     return this.#decoded;
   }
 
-  stretch(index: number, tag: number): Stretch | undefined {
-    if (!this.#entry.staysAsItCame) return undefined;
+  stretch(index: number, tag: number, movesValues: boolean): Stretch | undefined {
+    if (movesValues && this.#entry.hasValue) return undefined;
     const { data, names } = this.#tape;
     let count = 0;
     let first = 0;

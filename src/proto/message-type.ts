@@ -220,7 +220,7 @@ function writeList(
   depth: number,
 ): void {
   for (let index = 0; index < list.length; ) {
-    const stretch = list.stretch(index, field.tag);
+    const stretch = list.stretch(index, field.tag, writer.movesValues);
     if (stretch !== undefined) writer.messages(stretch.bytes);
     else writeElement(writer, field, list.peek(index), depth);
     index += stretch?.count ?? 1;

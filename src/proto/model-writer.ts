@@ -72,8 +72,8 @@ const FORGOTTEN: OpenMessage = { start: 0, holes: 0, holeBytes: 0 };
  */
 export class ModelWriter extends LosslessWriter {
   readonly places: TensorPlaces;
-  /** For one message at a time. */
-  readonly scratch = new LosslessWriter();
+  override readonly movesValues: boolean;
+  #scratch: LosslessWriter | undefined;
   /** How many tensors of `places` were met. */
   placed = 0;
   protected readonly open: OpenMessage[] = [];
@@ -83,6 +83,13 @@ export class ModelWriter extends LosslessWriter {
   constructor(places: TensorPlaces) {
     super();
     this.places = places;
+    this.movesValues = places.size > 0;
+  }
+
+  /** For one message at a time. */
+  get scratch(): LosslessWriter {
+    this.#scratch ??= new LosslessWriter();
+    return this.#scratch;
   }
 
   /** Bytes of the file up to here. */

@@ -18,6 +18,8 @@ export class LosslessWriter {
   buf: Buffer = Buffer.allocUnsafe(FIRST_CAPACITY);
   /** Number of bytes that were written. */
   pos = 0;
+  /** Whether the values of tensors may go elsewhere than their messages say. */
+  readonly movesValues: boolean = false;
   /** Where the messages begin that are open, each with a byte for its length. */
   readonly starts: number[] = [];
 
