@@ -36,17 +36,16 @@ export function checkFreeSpace(directory: string, byteLength: number): void {
   );
 }
 
-// Promises made here: `node:fs/promises` brings file watchers and readline, which takes Node 20 longer than a flush.
-const open = promisify(fs.open);
+// A promise made here: `node:fs/promises` brings file watchers and readline, which takes Node 20 longer than a flush.
 const fsync = promisify(fs.fsync);
-const close = promisify(fs.close);
 
+/** Only the flush may take long; to open and close a file elsewhere takes longer than to do it here. */
 async function syncPath(path: string, flags: 'r' | 'r+'): Promise<void> {
-  const fd = await open(path, flags);
+  const fd = fs.openSync(path, flags);
   try {
     await fsync(fd);
   } finally {
-    await close(fd);
+    fs.closeSync(fd);
   }
 }
 
