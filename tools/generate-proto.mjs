@@ -1,6 +1,6 @@
 /**
  * Writes src/proto/onnx.ts from src/proto/onnx.proto: the types of the messages, and the table of their fields that
- * src/proto/message-type.ts reads and writes them by.
+ * src/proto/message-type.ts goes through.
  *
  * `--check` writes nothing and exits 1 when the committed file is not what the schema gives.
  */
@@ -124,7 +124,8 @@ const inEnums = enums.map(
 const text = `// Generated from onnx.proto by tools/generate-proto.mjs. Do not edit.
 
 import type { Int64 } from './int64.ts';
-import { defineMessages, type MessageType } from './message-type.ts';
+import type { MessageType } from './message-fields.ts';
+import { defineMessages } from './message-type.ts';
 
 export namespace onnx {
 ${declarations(schema)}

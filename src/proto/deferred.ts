@@ -16,6 +16,7 @@ import {
   type TensorHeader,
 } from './headers.ts';
 import { DEPTH_LIMIT } from './limits.ts';
+import type { MessageType } from './message-fields.ts';
 import {
   attachedList,
   attachList,
@@ -24,7 +25,6 @@ import {
   type Messages,
   PlainList,
 } from './message-list.ts';
-import type { MessageType } from './message-type.ts';
 import { onnx } from './onnx.ts';
 import { LosslessReader } from './reader.ts';
 

@@ -1,7 +1,8 @@
 // Generated from onnx.proto by tools/generate-proto.mjs. Do not edit.
 
 import type { Int64 } from './int64.ts';
-import { defineMessages, type MessageType } from './message-type.ts';
+import type { MessageType } from './message-fields.ts';
+import { defineMessages } from './message-type.ts';
 
 export namespace onnx {
 export interface IStringStringEntryProto { key?: string | null; value?: string | null; $unknowns?: Uint8Array[]; }
