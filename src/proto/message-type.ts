@@ -24,7 +24,10 @@ export type MessageTable = Readonly<Record<string, readonly FieldRow[]>>;
 function keepUnknown(message: Properties, bytes: Uint8Array): void {
   const known = message['$unknowns'] as Uint8Array[] | undefined;
   if (known !== undefined) known.push(bytes);
-  else Object.defineProperty(message, '$unknowns', { value: [bytes], writable: true });
+  else {
+    const property = { value: [bytes], writable: true, configurable: true };
+    Object.defineProperty(message, '$unknowns', property);
+  }
 }
 
 /** The fields of a message type. */
@@ -51,9 +54,8 @@ function messageType(name: string, { fields, byNumber, lists }: Fields): AnyType
     static encode(message: Properties, writer = new LosslessWriter(), depth = 0): LosslessWriter {
       if (depth > DEPTH_LIMIT) throw new Error('max depth exceeded');
       for (const field of fields) writeField(writer, field, message, depth);
-      if (Object.hasOwn(message, '$unknowns')) {
-        for (const bytes of message['$unknowns'] as Uint8Array[]) writer.raw(bytes);
-      }
+      const unknowns = message['$unknowns'] as readonly Uint8Array[] | undefined;
+      for (const bytes of unknowns ?? []) writer.raw(bytes);
       return writer;
     }
 
