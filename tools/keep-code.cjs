@@ -9,6 +9,7 @@
 const {
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -22,6 +23,11 @@ const { Script } = require('node:vm');
 
 const [, main = '', , model = ''] = process.argv;
 const cli = dirname(main);
+// What an earlier build kept would be loaded instead of compiled.
+for (const name of readdirSync(cli)) {
+  if (name.startsWith('code-')) rmSync(join(cli, name), { recursive: true });
+}
+
 /** @typedef {(module: NodeJS.Module, filename: string) => void} Loader */
 const loaders = /** @type {{ _extensions: { '.js': Loader } }} */ (/** @type {unknown} */ (Module))
   ._extensions;

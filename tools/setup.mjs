@@ -218,7 +218,6 @@ export function ensureKeptCode() {
   const directories = () => readdirSync(cli).filter(isKeptCode);
   const outputs = () => directories().flatMap((name) => filesBelow(join(cli, name)));
   if (isFresh('code', inputs, outputs())) return;
-  for (const name of directories()) rmSync(join(cli, name), { recursive: true });
   const main = join(cli, 'main.js');
   const model = join(root, 'examples', 'austen-tiny', 'mobius-fp16');
   const args = ['--require', keeper, main, 'inspect', model];

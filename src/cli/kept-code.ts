@@ -76,7 +76,12 @@ export function useKeptCode(): void {
     if (script === undefined) return root.require(id);
     const module = new loader(path);
     modules[path] = module;
-    run(script, module, path, root);
+    try {
+      run(script, module, path, root);
+    } catch (error) {
+      delete modules[path];
+      throw error;
+    }
     module.loaded = true;
     return module.exports;
   };

@@ -16,7 +16,7 @@ import { loadNative } from '../native.ts';
 import { type DecodedModel, decodeModel } from '../proto/codec.ts';
 import { nodesOf } from '../proto/deferred.ts';
 import { fileReader } from '../proto/file-reader.ts';
-import { DECODED, EXTERNAL, type ExternalPlace, type TensorHeader } from '../proto/headers.ts';
+import { DECODED, EXTERNAL, type StatedPlace, type TensorHeader } from '../proto/headers.ts';
 import { longToNumber } from '../proto/int64.ts';
 import type { onnx } from '../proto/onnx.ts';
 import type { Payload } from '../proto/skeleton.ts';
@@ -158,7 +158,7 @@ class Resolver {
   }
 
   #external(
-    { location, byteOffset, byteLength }: Omit<ExternalPlace, 'isPlain'>,
+    { location, byteOffset, byteLength }: Omit<StatedPlace, 'isPlain'>,
     dtype: DTypeCode,
     dims: readonly number[],
     name: string,

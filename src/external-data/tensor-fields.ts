@@ -29,9 +29,9 @@ function areEqual(
 }
 
 /** Whether the value is external data at this place and the message says so as this library does. */
-export function refersTo({ peeked, place: read }: Tensor, place: ExternalPlace): boolean {
-  if (read?.isPlain === true && isUntouched(peeked)) {
-    const { location, byteOffset, byteLength } = read;
+export function refersTo({ peeked, stated }: Tensor, place: ExternalPlace): boolean {
+  if (stated?.isPlain === true && isUntouched(peeked)) {
+    const { location, byteOffset, byteLength } = stated;
     const isThere = location === place.file && byteOffset === place.byteOffset;
     return isThere && (byteLength ?? 0) === place.byteLength;
   }
@@ -46,8 +46,8 @@ export function refersTo({ peeked, place: read }: Tensor, place: ExternalPlace):
 
 /** Whether the message can stay as it is, its value at this place. One that was decoded may hold other values besides. */
 export function staysWith(tensor: Tensor, place: ExternalPlace): boolean {
-  const { peeked, place: read } = tensor;
-  const isAsRead = read === undefined ? tensorHeader(peeked) !== undefined : isUntouched(peeked);
+  const { peeked, stated } = tensor;
+  const isAsRead = stated === undefined ? tensorHeader(peeked) !== undefined : isUntouched(peeked);
   return isAsRead && refersTo(tensor, place);
 }
 

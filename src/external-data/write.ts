@@ -1,5 +1,6 @@
 /** Executes a save plan: creates the files, streams every payload once, writes the graph. Nothing is visible yet. */
 
+import { CancelledError } from '../errors.ts';
 import type { IoMode } from '../stream/executor.ts';
 import { closeOutput } from '../stream/output-file.ts';
 import type { WeightError } from '../stream/weight-error.ts';
@@ -118,6 +119,7 @@ export async function writePlan(
       yield* embedded;
     }
     const rest = writeSmall(writes(), small, created);
+    if (options.signal?.aborted) throw new CancelledError();
     if (rest === undefined) options.onProgress?.(0, 0);
     const moved = rest && (await move({ writes, derived: rest.derived }, created, options));
     return {

@@ -2,7 +2,7 @@
 
 import { type DTypeCode, denseByteLength, elementCount } from '../dtypes.ts';
 import { FormatError } from '../errors.ts';
-import type { ExternalPlace } from '../proto/headers.ts';
+import type { StatedPlace } from '../proto/headers.ts';
 import type { Messages } from '../proto/message-list.ts';
 import type { onnx } from '../proto/onnx.ts';
 import { inlineByteLength, type TensorData } from './tensor-data.ts';
@@ -21,7 +21,7 @@ export class Tensor {
   readonly dims: readonly number[];
   readonly data: TensorData;
   /** Where the message of a file says that the value is, when that was read without decoding it. */
-  readonly place: ExternalPlace | undefined;
+  readonly stated: StatedPlace | undefined;
 
   /**
    * @param proto the message, or a list with it
@@ -33,14 +33,14 @@ export class Tensor {
     dims: readonly number[],
     data: TensorData,
     index = NOT_LISTED,
-    place: ExternalPlace | undefined = undefined,
+    stated: StatedPlace | undefined = undefined,
   ) {
     this.#proto = proto;
     this.#index = index;
     this.dtype = dtype;
     this.dims = dims;
     this.data = data;
-    this.place = place;
+    this.stated = stated;
   }
 
   get proto(): onnx.ITensorProto {

@@ -221,8 +221,8 @@ export function indexNatively(
 
 /**
  * Finds the messages of the graph or function at `start` to `end` of the skeleton. Their places go on the tape, and so
- * do the names of nodes; the marks of tensors, inputs and outputs are the numbers of their names. Throws a RangeError or an Error
- * of the protobuf library for bytes that are no message.
+ * do the names of nodes; the marks of tensors, inputs and outputs are the numbers of their names. Throws what
+ * LosslessReader throws for bytes that are no message.
  */
 export function indexGraph(
   tape: NodeTape,

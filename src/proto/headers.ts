@@ -5,7 +5,7 @@ import type { NameTable } from './name-table.ts';
 import { LosslessReader } from './reader.ts';
 
 /** What the entries of `external_data` say, where they are those that writers make. */
-export interface ExternalPlace {
+export interface StatedPlace {
   readonly location: string;
   readonly byteOffset: number;
   /** Undefined where it is left to type and shape. */
@@ -19,7 +19,7 @@ export interface TensorHeader {
   readonly dims: readonly number[];
   readonly dataType: number;
   /** The place of external data that was read already; the entries are not at hand then. */
-  readonly place?: ExternalPlace | undefined;
+  readonly place?: StatedPlace | undefined;
   /** Undefined for a tensor that is not external data, or whose {@link place} is known. */
   readonly externalData: readonly { readonly key: string; readonly value: string }[] | undefined;
   /** Length of `raw_data`; 0 for a tensor that has none. */

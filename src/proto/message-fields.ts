@@ -172,6 +172,7 @@ function writeScalar(writer: LosslessWriter, scalar: Scalar, value: unknown): vo
 function writePacked(writer: LosslessWriter, scalar: Scalar | undefined, values: unknown[]): void {
   if (scalar === 'float') writer.floats(values as number[]);
   else if (scalar === 'double') writer.doubles(values as number[]);
+  else if (scalar === 'int32') writer.int64s((values as number[]).map((value) => value | 0));
   else writer.int64s(values as Int64[]);
 }
 

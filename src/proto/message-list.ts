@@ -7,7 +7,7 @@ import { DECODED, type NodeTape, PLACE } from './headers.ts';
 import { varintByteLength } from './wire.ts';
 
 /** A stretch of bytes with messages, their tags and lengths, as they are written one behind the other. */
-export interface Stretch {
+interface Stretch {
   readonly bytes: Uint8Array;
   /** How many messages it has. */
   readonly count: number;

@@ -18,7 +18,7 @@ import { LosslessReader } from './reader.ts';
 import { LosslessWriter } from './writer.ts';
 
 /** Fields by the name of the message type, in the order in which they are written. */
-export type MessageTable = Readonly<Record<string, readonly FieldRow[]>>;
+type MessageTable = Readonly<Record<string, readonly FieldRow[]>>;
 
 /** Notes the bytes of a field that the table does not have. */
 function keepUnknown(message: Properties, bytes: Uint8Array): void {

@@ -114,6 +114,7 @@ export class LosslessReader {
     throw new Error('invalid varint encoding');
   }
 
+  /** A signalling NaN becomes a quiet one: numbers of JavaScript do not hold it. */
   float(): number {
     this.#require(FLOAT_BYTES);
     const value = this.buf.readFloatLE(this.pos);

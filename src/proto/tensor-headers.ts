@@ -2,7 +2,7 @@
 
 import { loadNative, type NativeAddon } from '../native.ts';
 import { tensorHeader } from './deferred.ts';
-import type { ExternalPlace, NodeTape, TensorHeader } from './headers.ts';
+import type { NodeTape, StatedPlace, TensorHeader } from './headers.ts';
 import { MessageList, type Messages } from './message-list.ts';
 import type { onnx } from './onnx.ts';
 import { readLossless } from './strings.ts';
@@ -30,7 +30,7 @@ const BATCH = 1024;
 class RowHeader implements TensorHeader {
   readonly dims: readonly number[];
   readonly dataType: number;
-  readonly place: ExternalPlace | undefined;
+  readonly place: StatedPlace | undefined;
   readonly rawByteLength: number;
   readonly #buffer: Buffer;
   readonly #rawStart: number;
@@ -39,7 +39,7 @@ class RowHeader implements TensorHeader {
     buffer: Buffer,
     dims: readonly number[],
     dataType: number,
-    place: ExternalPlace | undefined,
+    place: StatedPlace | undefined,
     rawStart: number,
     rawByteLength: number,
   ) {

@@ -298,6 +298,27 @@ describe('a run that fails leaves nothing', () => {
     expect(everything()).toEqual(before);
   });
 
+  it('when there was nothing to move', async () => {
+    const input = writeModel(
+      scratch('in'),
+      'input x: fp32[2]\nweight w: fp32[2]\noutput y: fp32[2]\ny = Add(x, w)',
+    );
+    const started: string[] = [];
+    const error = await failure(
+      runRecipe(
+        input,
+        { name: 'repack', steps: [], layout: {} },
+        {
+          output: scratch('out'),
+          signal: AbortSignal.abort(),
+          onProgress: (phase) => started.push(phase),
+        },
+      ),
+    );
+    expect(error).toBeInstanceOf(CancelledError);
+    expect(started).toEqual([]);
+  });
+
   it('when the input grows meanwhile', async () => {
     const input = write();
     const error = await failure(
