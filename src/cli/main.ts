@@ -14,11 +14,11 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
       process.exit(reportError(fromSystemError(error, 'writing to stdout'), false)),
   );
 });
-// Nor one of stderr (`2>&1 | head`): the work goes on, whoever listens.
-process.stderr.on('error', () => undefined);
 
 const args = process.argv.slice(2);
 if (args.length === 0) {
+  // Not stderr.ts, which is in the file that is not loaded yet.
+  process.stderr.on('error', () => undefined);
   process.stderr.write(HELP);
   process.exitCode = 2;
 } else if (args.length === 1 && /^(-h|--help|help)$/.test(args[0] ?? '')) {

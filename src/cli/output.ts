@@ -8,6 +8,7 @@ import {
   UsageError,
 } from '../errors.ts';
 import { printable, printableJson } from './printable.ts';
+import { stderr } from './stderr.ts';
 
 /** Version of every JSON document this tool prints; it grows when a field changes its meaning. */
 export const SCHEMA_VERSION = 1;
@@ -34,9 +35,7 @@ export function printJson(value: object): void {
 /** Says something on stderr, always in one line. */
 export function note(text: string): void {
   const line = printable(text);
-  process.stderr.write(
-    line.length <= LONGEST_NOTE ? `${line}\n` : `${line.slice(0, LONGEST_NOTE)}…\n`,
-  );
+  stderr().write(line.length <= LONGEST_NOTE ? `${line}\n` : `${line.slice(0, LONGEST_NOTE)}…\n`);
 }
 
 /** Exit code of an error: 2 usage, 3 format, 4 precondition, 5 resource, 130 interrupted. */
@@ -58,7 +57,7 @@ export function reportError(error: unknown, json: boolean): number {
     : 'this is a defect of onnx-lathe; run again with DEBUG=onnx-lathe for the stack and report it';
   if (json) {
     const report = { error: { code, message, ...(hint === undefined ? {} : { hint }) } };
-    process.stderr.write(`${printableJson(JSON.stringify(report))}\n`);
+    stderr().write(`${printableJson(JSON.stringify(report))}\n`);
   } else {
     note(`onnx-lathe: ${message}`);
     if (hint !== undefined) note(`  ${hint}`);

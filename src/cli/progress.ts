@@ -1,6 +1,7 @@
 /** Progress of long work on stderr: a redrawn line on a terminal, plain lines or JSON elsewhere. */
 
 import { formatSize } from '../bytes.ts';
+import { isTerminal, stderr } from './stderr.ts';
 
 export type ProgressMode = 'auto' | 'plain' | 'json' | 'none';
 
@@ -29,8 +30,8 @@ function text(phase: string, done: number, total: number, startedAt: number): st
 
 /** A display for `--progress`; `auto` draws on a terminal and is silent elsewhere. */
 export function progressDisplay(mode: ProgressMode): ProgressDisplay {
-  const isTerminal = process.stderr.isTTY === true && process.env['TERM'] !== 'dumb';
-  if (mode === 'none' || (mode === 'auto' && !isTerminal)) return SILENT;
+  const canRedraw = () => process.env['TERM'] !== 'dumb' && isTerminal();
+  if (mode === 'none' || (mode === 'auto' && !canRedraw())) return SILENT;
   let startedAt = 0;
   let lastAt = 0;
   let current = '';
@@ -47,15 +48,15 @@ export function progressDisplay(mode: ProgressMode): ProgressDisplay {
       if (now - lastAt < pace && done < total) return;
       lastAt = now;
       if (mode === 'json') {
-        process.stderr.write(`${JSON.stringify({ progress: { phase, done, total } })}\n`);
+        stderr().write(`${JSON.stringify({ progress: { phase, done, total } })}\n`);
       } else if (redraw) {
-        process.stderr.write(`\r\u001b[2K${text(phase, done, total, startedAt)}`);
+        stderr().write(`\r\u001b[2K${text(phase, done, total, startedAt)}`);
       } else {
-        process.stderr.write(`${text(phase, done, total, startedAt)}\n`);
+        stderr().write(`${text(phase, done, total, startedAt)}\n`);
       }
     },
     finish() {
-      if (redraw && current !== '') process.stderr.write('\r\u001b[2K');
+      if (redraw && current !== '') stderr().write('\r\u001b[2K');
       current = '';
     },
   };
