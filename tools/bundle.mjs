@@ -71,7 +71,7 @@ const bundle = await rolldown({
 const { output } = await bundle.generate({
   format: 'cjs',
   sourcemap: true,
-  // A third of the text. The licenses are in a file of their own.
+  // A fifth of the text. The licenses are in a file of their own.
   comments: false,
   // A file takes half a millisecond, however little is in it.
   codeSplitting: { groups: [{ name: 'shared', minShareCount: 6 }] },

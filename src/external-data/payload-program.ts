@@ -58,7 +58,7 @@ function addWrites(
   const names = new Map<number, JobName>();
   const { places, codeNames } = derivedPlaces(derived);
   for (const write of writes()) {
-    const { data, tensor } = write;
+    const { data } = write;
     if (data.kind === 'range') {
       for (const { range, place } of unsharedRanges(write, data, created)) {
         if (!isSmall(range)) builder.addCopy(range, place);
@@ -69,10 +69,10 @@ function addWrites(
     const outputs = places.get(derivation);
     if (outputs === undefined) continue;
     places.delete(derivation);
-    const job = addDerivation(builder, derivation, outputs, tensor, measured);
+    const job = addDerivation(builder, derivation, outputs, write.tensor, measured);
     if (job === undefined || derivation.kernel !== 'quantize') continue;
     const { parameters } = derivation;
-    names.set(job, { tensor: codeNames.get(derivation) ?? tensor, parameters });
+    names.set(job, { tensor: codeNames.get(derivation) ?? write.tensor, parameters });
   }
   return names;
 }

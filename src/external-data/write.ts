@@ -64,7 +64,7 @@ function writeSmall(
   const derived: DerivedWrite[] = [];
   let hasCopies = false;
   for (const write of writes) {
-    const { data, tensor } = write;
+    const { data } = write;
     if (data.kind === 'range') {
       for (const { range, place } of unsharedRanges(write, data, created)) {
         if (!small.putRange(place.file, place.byteOffset, range)) hasCopies = true;
@@ -73,7 +73,11 @@ function writeSmall(
     }
     const place = placeOf(write, created);
     if (data.kind === 'inline') small.put(place.file, place.byteOffset, data.bytes);
-    else derived.push({ tensor, place, derivation: data.derivation, output: data.output });
+    else {
+      // The name is made when it is asked for: not for each of a million writes.
+      const { derivation, output } = data;
+      derived.push({ tensor: write.tensor, place, derivation, output });
+    }
   }
   small.flush();
   return hasCopies || derived.length > 0 ? { derived } : undefined;
